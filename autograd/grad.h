@@ -24,15 +24,15 @@ extern "C" {
  * The vjp is called on the crop of the node that can be non-zero (see support.h). One that looks beyond the
  * elements it is given, say by dividing by the mean of dy, sets `whole`. */
 struct hz_rule {
-    const char *label;                                  /* for reports: "guided"; NULL: "rule" */
-    const hz_op *op;                                    /* only nodes of this op; NULL: any */
-    const char *name;                                   /* only nodes whose name matches this glob: * ? [a-z];
+    const char *label;                                /* for reports: "guided"; NULL: "rule" */
+    const hz_op *op;                                  /* only nodes of this op; NULL: any */
+    const char *name;                                 /* only nodes whose name matches this glob: * ? [a-z];
                                                          * '.' and '/' are the same; NULL: any */
-    bool (*match)(const hz_node *n, const void *ctx);   /* only nodes it says true for; NULL: any */
-    hz_vjp_fn vjp;                                      /* what runs instead; n->rule is this rule */
-    const void *ctx;                                    /* yours: for match and, as n->rule->ctx, for vjp */
-    bool true_gradient;                                 /* it computes the derivative; gradcheck refuses others */
-    bool whole;                                         /* wants whole tensors, never a crop */
+    bool (*match)(const hz_node *n, const void *ctx); /* only nodes it says true for; NULL: any */
+    hz_vjp_fn vjp;                                    /* what runs instead; n->rule is this rule */
+    const void *ctx;                                  /* yours: for match and, as n->rule->ctx, for vjp */
+    bool true_gradient; /* it computes the derivative; gradcheck refuses others */
+    bool whole;         /* wants whole tensors, never a crop */
 };
 
 typedef struct hz_rules {
@@ -41,8 +41,8 @@ typedef struct hz_rules {
 } hz_rules;
 
 /* A list of rules in place: HZ_RULES({ .op = &hz_op_relu, .vjp = my_relu }, { … }). */
-#define HZ_RULES(...)                                                   \
-    (&(const hz_rules){(const hz_rule[]){__VA_ARGS__},                  \
+#define HZ_RULES(...)                                  \
+    (&(const hz_rules){(const hz_rule[]){__VA_ARGS__}, \
                        (int)(sizeof((const hz_rule[]){__VA_ARGS__}) / sizeof(hz_rule))})
 
 /* ---- gradients ---- */
@@ -67,14 +67,14 @@ typedef enum hz_unreachable {
 } hz_unreachable;
 
 typedef struct hz_grad_opts {
-    const hz_var *dy;           /* one cotangent per y, of its shape; NULL: y must have one element each, dy = 1 */
-    const hz_rules *rules;      /* NULL: every op's own vjp */
-    bool differentiable;        /* the results can be differentiated again (slower, keeps its memory) */
-    bool whole;                 /* no support boxes: sweep whole tensors */
-    bool check_finite;          /* name the first vjp that makes a NaN or an infinity: HZ_ENUMERIC */
+    const hz_var *dy;      /* one cotangent per y, of its shape; NULL: y must have one element each, dy = 1 */
+    const hz_rules *rules; /* NULL: every op's own vjp */
+    bool differentiable;   /* the results can be differentiated again (slower, keeps its memory) */
+    bool whole;            /* no support boxes: sweep whole tensors */
+    bool check_finite;     /* name the first vjp that makes a NaN or an infinity: HZ_ENUMERIC */
     hz_unreachable unreachable; /* what to do with a target that y does not depend on */
-    hz_box *support;            /* n_x boxes, filled with where each gradient can be non-zero; NULL: not wanted */
-    hz_grad_report *report;     /* filled; NULL: not wanted */
+    hz_box *support;        /* n_x boxes, filled with where each gradient can be non-zero; NULL: not wanted */
+    hz_grad_report *report; /* filled; NULL: not wanted */
 } hz_grad_opts;
 
 /* dx[k] = Σ_j ∂y[j]/∂x[k] · dy[j], k = 0 … n_x−1. x may be any variables: leaves, activations, y itself.
@@ -98,7 +98,7 @@ hz_var hz_hvp(hz_var y, hz_var x, hz_var v);
  * may reach into the padding). False if there is no path. */
 bool hz_receptive_field(hz_var y, const hz_box *unit, hz_var x, hz_box *field);
 
-typedef struct hz_field {  /* along one axis of x: position p of y sees [offset + p·stride, … + size) */
+typedef struct hz_field { /* along one axis of x: position p of y sees [offset + p·stride, … + size) */
     int64_t size, stride, offset;
 } hz_field;
 
@@ -107,10 +107,10 @@ typedef struct hz_field {  /* along one axis of x: position p of y sees [offset 
 bool hz_receptive_field_axis(hz_var y, int axis_y, hz_var x, int axis_x, hz_field *field);
 
 typedef enum hz_zero_reason {
-    HZ_NOT_ZERO = 0,  /* the gradient has non-zero elements */
-    HZ_NO_PATH,       /* x does not influence y at all */
-    HZ_DEAD_UNIT,     /* the very node of y stops it: a ReLU that is off */
-    HZ_BLOCKED        /* it dies on the way: at every node listed, all that arrives is stopped */
+    HZ_NOT_ZERO = 0, /* the gradient has non-zero elements */
+    HZ_NO_PATH,      /* x does not influence y at all */
+    HZ_DEAD_UNIT,    /* the very node of y stops it: a ReLU that is off */
+    HZ_BLOCKED       /* it dies on the way: at every node listed, all that arrives is stopped */
 } hz_zero_reason;
 
 typedef struct hz_zero_report {

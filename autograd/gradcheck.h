@@ -26,10 +26,10 @@ typedef enum hz_layout {
 } hz_layout;
 
 typedef struct hz_gradcheck_opts {
-    int order;             /* 1 or 2; 0: 1 */
-    int directions;        /* 0: every element; otherwise that many random directions */
-    double eps;            /* step, relative to max(1, |x|); 0: 1e-5 */
-    double rtol, atol;     /* |analytic − numeric| ≤ atol + rtol·max(|·|); 0: 1e-5 and 1e-7 */
+    int order;         /* 1 or 2; 0: 1 */
+    int directions;    /* 0: every element; otherwise that many random directions */
+    double eps;        /* step, relative to max(1, |x|); 0: 1e-5 */
+    double rtol, atol; /* |analytic − numeric| ≤ atol + rtol·max(|·|); 0: 1e-5 and 1e-7 */
     uint64_t seed;
     hz_layout layout;
     const hz_rules *rules; /* used in the gradient; each must claim true_gradient, or the check refuses it */
@@ -45,7 +45,7 @@ typedef struct hz_gradcheck_report {
     int input;
     int64_t element;
     double analytic, numeric;
-    char text[512];     /* "ok: 96 compared, 90 non-zero", or what is wrong and where */
+    char text[512]; /* "ok: 96 compared, 90 non-zero", or what is wrong and where */
 } hz_gradcheck_report;
 
 /* A function under test: reads x[0 … n_x), writes at most HZ_GRADCHECK_OUTPUTS variables into y, returns how
@@ -68,8 +68,8 @@ bool hz_gradcheck(const hz_op *op, const hz_gradcheck_opts *opts, hz_gradcheck_r
 /* Fill one input as described into malloc'ed memory, f32 standing for `dtype`, laid out as asked. *base is what
  * to free(). Values depend on seed and index alone, not on layout or dtype (up to rounding). False when out of
  * memory or when the description cannot be met. */
-bool hz_sample_draw(const hz_sample_input *in, hz_dtype dtype, hz_layout layout, uint64_t seed, hz_tensor *out,
-                    void **base, hz_error *err);
+bool hz_sample_draw(const hz_sample_input *in, hz_dtype dtype, hz_layout layout, uint64_t seed,
+                    hz_tensor *out, void **base, hz_error *err);
 
 #ifdef __cplusplus
 }

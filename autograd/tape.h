@@ -36,25 +36,25 @@ typedef struct hz_var {
 
 /* One recorded op. Read-only for ops and rules; pointers stay valid while the node does. */
 struct hz_node {
-    const hz_op *op;      /* which op; its identity is this address */
-    hz_tape *tape;        /* the tape the node is on */
-    const hz_var *in;     /* the inputs, in the op's order */
-    const void *attr;     /* the op's attributes (op->attr_size bytes), NULL if it has none */
-    const hz_rule *rule;  /* inside a rule's vjp: that rule (for its ctx); otherwise NULL */
-    const char *name;     /* given by hz_name, or NULL */
-    uint32_t id;          /* position on the tape; inputs have smaller ids */
-    int32_t n_in;         /* how many inputs */
-    hz_var out;           /* the node's own output, for vjps written in terms of it */
-    hz_tensor value;      /* the output's value */
-    hz_block *block;      /* private: memory behind value; NULL when the caller owns it */
+    const hz_op *op;     /* which op; its identity is this address */
+    hz_tape *tape;       /* the tape the node is on */
+    const hz_var *in;    /* the inputs, in the op's order */
+    const void *attr;    /* the op's attributes (op->attr_size bytes), NULL if it has none */
+    const hz_rule *rule; /* inside a rule's vjp: that rule (for its ctx); otherwise NULL */
+    const char *name;    /* given by hz_name, or NULL */
+    uint32_t id;         /* position on the tape; inputs have smaller ids */
+    int32_t n_in;        /* how many inputs */
+    hz_var out;          /* the node's own output, for vjps written in terms of it */
+    hz_tensor value;     /* the output's value */
+    hz_block *block;     /* private: memory behind value; NULL when the caller owns it */
 };
 
 /* ---- life of a tape ---- */
 
 typedef struct hz_tape_opts {
-    int threads;                  /* threads of the kernels; 0: OMP_NUM_THREADS or all cores */
-    hz_isa isa;                   /* HZ_ISA_AUTO: best of the machine; lower to compare kernels */
-    const hz_allocator *alloc;    /* NULL: malloc; copied */
+    int threads;               /* threads of the kernels; 0: OMP_NUM_THREADS or all cores */
+    hz_isa isa;                /* HZ_ISA_AUTO: best of the machine; lower to compare kernels */
+    const hz_allocator *alloc; /* NULL: malloc; copied */
 } hz_tape_opts;
 
 /* NULL opts: defaults. NULL only when out of memory. */
@@ -103,13 +103,13 @@ hz_var hz_detach(hz_var x);
 
 /* ---- looking at variables ---- */
 
-bool hz_ok(hz_var x);                      /* x is not inert */
-const hz_node *hz_node_of(hz_var x);       /* NULL for the inert variable */
-const hz_tensor *hz_value(hz_var x);       /* the inert variable has an empty f32 tensor of rank 1 */
-double hz_item(hz_var x);                  /* the only element of x; records HZ_ESHAPE and gives NaN otherwise */
-uint32_t hz_tape_size(const hz_tape *t);   /* nodes are 1 … size−1; hz_at(t, id) gives them */
+bool hz_ok(hz_var x);                /* x is not inert */
+const hz_node *hz_node_of(hz_var x); /* NULL for the inert variable */
+const hz_tensor *hz_value(hz_var x); /* the inert variable has an empty f32 tensor of rank 1 */
+double hz_item(hz_var x);            /* the only element of x; records HZ_ESHAPE and gives NaN otherwise */
+uint32_t hz_tape_size(const hz_tape *t); /* nodes are 1 … size−1; hz_at(t, id) gives them */
 hz_var hz_at(hz_tape *t, uint32_t id);
-const hz_exec *hz_tape_exec(hz_tape *t);   /* how this tape runs kernels */
+const hz_exec *hz_tape_exec(hz_tape *t);       /* how this tape runs kernels */
 const hz_pool *hz_tape_pool(const hz_tape *t); /* for hz_pool_get_stats */
 
 /* ---- names ---- */
@@ -119,9 +119,10 @@ const hz_pool *hz_tape_pool(const hz_tape *t); /* for hz_pool_get_stats */
 hz_var hz_name(hz_var x, const char *name);
 hz_var hz_namef(hz_var x, const char *format, ...) HZ_PRINTF(2, 3);
 
-/* Scopes nest; what is pushed must be popped. */
+/* Scopes nest; what was pushed is popped under the same name. An error of an op recorded inside names the scope;
+ * hz_name(x, "") gives x the name of the scope itself. */
 void hz_scope_push(hz_tape *t, const char *name);
-void hz_scope_pop(hz_tape *t);
+void hz_scope_pop(hz_tape *t, const char *name);
 
 /* The variable of that name, the latest if several; '.' and '/' are the same. Records HZ_ENOTFOUND, with the
  * nearest names, and returns the inert variable if there is none. hz_lookup does not record. */
@@ -142,19 +143,19 @@ hz_node_text hz_node_str(const hz_node *n);
 typedef hz_var (*hz_vjp_fn)(const hz_node *n, int i, hz_var dy);
 
 enum {
-    HZ_VARIADIC = -1,          /* hz_op.n_in: any number of inputs ≥ 1 */
-    HZ_OP_POINTWISE = 1 << 0,  /* out[k] depends on in[·][k] alone, inputs broadcast; same under any crop */
-    HZ_OP_VIEW = 1 << 1,       /* shape() may point value.data into input 0: then nothing is computed or copied */
-    HZ_OP_KINKS = 1 << 2       /* has no second derivative worth checking (piecewise linear, max, …) */
+    HZ_VARIADIC = -1,         /* hz_op.n_in: any number of inputs ≥ 1 */
+    HZ_OP_POINTWISE = 1 << 0, /* out[k] depends on in[·][k] alone, inputs broadcast; same under any crop */
+    HZ_OP_VIEW = 1 << 1, /* shape() may point value.data into input 0: then nothing is computed or copied */
+    HZ_OP_KINKS = 1 << 2 /* has no second derivative worth checking (piecewise linear, max, …) */
 };
 
 /* Everything the tape knows of an op. Its identity is the address of this struct; a user's op has equal rights.
  * One op lives in one file, as `const hz_op hz_op_name`. */
 struct hz_op {
-    const char *name;  /* as in errors and dumps: "conv2d" */
-    int n_in;          /* inputs, or HZ_VARIADIC */
-    unsigned flags;    /* HZ_OP_… */
-    size_t attr_size;  /* bytes of attributes copied onto the tape; 0: none. Plain data, no pointers. */
+    const char *name; /* as in errors and dumps: "conv2d" */
+    int n_in;         /* inputs, or HZ_VARIADIC */
+    unsigned flags;   /* HZ_OP_… */
+    size_t attr_size; /* bytes of attributes copied onto the tape; 0: none. Plain data, no pointers. */
 
     /* Check the inputs (n->in, n->attr; n->value is not yet there) and set *out: dtype, rank, dim. Strides are
      * filled in by the tape. A HZ_OP_VIEW op may set data and stride, too. False with *err filled otherwise; the
@@ -208,15 +209,16 @@ static inline const hz_tensor *hz_in(const hz_node *n, int i) {
 }
 
 /* The three ops that autograd itself owns. */
-extern const hz_op hz_op_leaf;   /* hz_input, hz_full, …: no inputs */
-extern const hz_op hz_op_detach; /* hz_detach */
-extern const hz_op hz_op_add_n;  /* the sum over paths */
+extern const hz_op hz_op_leaf;           /* hz_input, hz_full, …: no inputs */
+extern const hz_op hz_op_detach;         /* hz_detach */
+extern const hz_op hz_op_add_n;          /* the sum over paths */
 hz_var hz_add_n(const hz_var *x, int n); /* elementwise sum of n ≥ 1 variables of one shape and dtype */
 
 /* Shape rules that many ops share. */
-bool hz_shape_same(const hz_node *n, hz_tensor *out, hz_error *err);      /* that of input 0, any dtype */
-bool hz_shape_float(const hz_node *n, hz_tensor *out, hz_error *err);     /* that of input 0, f32 or f64 */
-bool hz_shape_broadcast(const hz_node *n, hz_tensor *out, hz_error *err); /* all inputs broadcast, one dtype */
+bool hz_shape_same(const hz_node *n, hz_tensor *out, hz_error *err);  /* that of input 0, any dtype */
+bool hz_shape_float(const hz_node *n, hz_tensor *out, hz_error *err); /* that of input 0, f32 or f64 */
+bool hz_shape_broadcast(const hz_node *n, hz_tensor *out,
+                        hz_error *err); /* all inputs broadcast, one dtype */
 
 /* ---- samples: what an op brings to its own gradient check ---- */
 
@@ -225,16 +227,16 @@ enum { HZ_SAMPLE_INPUTS = 6 };
 typedef struct hz_sample_input {
     int rank;
     int64_t dim[HZ_MAX_RANK];
-    hz_dtype dtype;     /* HZ_F32 (the zero default) stands for "the dtype under test"; HZ_I64, … : as given */
-    double lo, hi;      /* values lie in [lo, hi]; both 0: [−2, 2]. Integers: lo … hi inclusive */
-    double kink[3];     /* with n_kinks > 0: values keep at least `margin` away from these */
+    hz_dtype dtype; /* HZ_F32 (the zero default) stands for "the dtype under test"; HZ_I64, … : as given */
+    double lo, hi;  /* values lie in [lo, hi]; both 0: [−2, 2]. Integers: lo … hi inclusive */
+    double kink[3]; /* with n_kinks > 0: values keep at least `margin` away from these */
     int n_kinks;
-    double margin;      /* 0: 0.05 */
-    bool distinct;      /* all values differ by at least `margin` from each other (max, sort, pooling) */
+    double margin; /* 0: 0.05 */
+    bool distinct; /* all values differ by at least `margin` from each other (max, sort, pooling) */
 } hz_sample_input;
 
 typedef struct hz_sample {
-    const char *label;                           /* "stride 2, SAME padding" */
+    const char *label; /* "stride 2, SAME padding" */
     int n_in;
     hz_sample_input in[HZ_SAMPLE_INPUTS];
     hz_var (*call)(hz_tape *t, const hz_var *x); /* run the op through its public function */

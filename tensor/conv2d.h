@@ -42,8 +42,8 @@ bool hz_conv2d_weight_grad_map(const hz_exec *ex, const hz_conv2d_geometry *g, c
                                const hz_tensor *dy, const hz_tensor *dw, hz_error *err);
 
 /* The same three in plain loops: the oracle of the tests. */
-void hz_conv2d_reference(const hz_conv2d_geometry *g, const hz_tensor *x, const hz_tensor *w, const hz_tensor *b,
-                         const hz_tensor *y);
+void hz_conv2d_reference(const hz_conv2d_geometry *g, const hz_tensor *x, const hz_tensor *w,
+                         const hz_tensor *b, const hz_tensor *y);
 void hz_conv2d_input_grad_reference(const hz_conv2d_geometry *g, const hz_tensor *dy, const hz_tensor *w,
                                     const hz_tensor *dx);
 void hz_conv2d_weight_grad_reference(const hz_conv2d_geometry *g, const hz_tensor *x, const hz_tensor *dy,

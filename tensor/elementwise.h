@@ -16,23 +16,23 @@
 extern "C" {
 #endif
 
-void hz_copy(const hz_exec *ex, const hz_tensor *x, const hz_tensor *y);   /* y = x; same dtype, any dtype */
-void hz_cast(const hz_exec *ex, const hz_tensor *x, const hz_tensor *y);   /* y = (dtype of y)x, as C converts;
+void hz_copy(const hz_exec *ex, const hz_tensor *x, const hz_tensor *y); /* y = x; same dtype, any dtype */
+void hz_cast(const hz_exec *ex, const hz_tensor *x, const hz_tensor *y); /* y = (dtype of y)x, as C converts;
                                                                             * float to integer saturates, NaN is 0 */
-void hz_fill(const hz_exec *ex, const hz_tensor *y, double value);         /* any dtype */
-bool hz_all_zero(const hz_exec *ex, const hz_tensor *x);                   /* floats: every element is ±0 */
-bool hz_all_finite(const hz_exec *ex, const hz_tensor *x);                 /* floats: no NaN, no infinity */
+void hz_fill(const hz_exec *ex, const hz_tensor *y, double value);       /* any dtype */
+bool hz_all_zero(const hz_exec *ex, const hz_tensor *x);                 /* floats: every element is ±0 */
+bool hz_all_finite(const hz_exec *ex, const hz_tensor *x);               /* floats: no NaN, no infinity */
 
 /* y = f(x; a, b), x and y of one float dtype and shape. */
 typedef enum hz_unary {
-    HZ_AFFINE,       /* a·x + b */
-    HZ_ABS,          /* |x| */
-    HZ_SIGN,         /* −1, 0, 1 */
-    HZ_STEP,         /* 1 where x > 0, else 0 */
-    HZ_SQUARE,       /* x² */
-    HZ_SQRT,         /* √x */
-    HZ_RSQRT,        /* 1/√x */
-    HZ_RECIPROCAL,   /* 1/x */
+    HZ_AFFINE,     /* a·x + b */
+    HZ_ABS,        /* |x| */
+    HZ_SIGN,       /* −1, 0, 1 */
+    HZ_STEP,       /* 1 where x > 0, else 0 */
+    HZ_SQUARE,     /* x² */
+    HZ_SQRT,       /* √x */
+    HZ_RSQRT,      /* 1/√x */
+    HZ_RECIPROCAL, /* 1/x */
     HZ_FLOOR,
     HZ_CEIL,
     HZ_ROUND,        /* to even */
@@ -46,17 +46,17 @@ typedef enum hz_unary {
     HZ_EXPM1,
     HZ_LOG,
     HZ_LOG1P,
-    HZ_POW_SCALAR,   /* x^a */
+    HZ_POW_SCALAR, /* x^a */
     HZ_SIN,
     HZ_COS,
     HZ_TANH,
     HZ_ERF,
-    HZ_SIGMOID,      /* 1/(1 + e^−x), no overflow on either side */
-    HZ_SOFTPLUS,     /* log(1 + e^(a·x))/a, no overflow */
-    HZ_SILU,         /* x·sigmoid(x) */
-    HZ_GELU,         /* x·Φ(x), exact, by erf */
-    HZ_GELU_TANH,    /* x/2·(1 + tanh(√(2/π)(x + 0.044715x³))) */
-    HZ_ELU,          /* x > 0 ? x : a·(e^x − 1) */
+    HZ_SIGMOID,   /* 1/(1 + e^−x), no overflow on either side */
+    HZ_SOFTPLUS,  /* log(1 + e^(a·x))/a, no overflow */
+    HZ_SILU,      /* x·sigmoid(x) */
+    HZ_GELU,      /* x·Φ(x), exact, by erf */
+    HZ_GELU_TANH, /* x/2·(1 + tanh(√(2/π)(x + 0.044715x³))) */
+    HZ_ELU,       /* x > 0 ? x : a·(e^x − 1) */
     HZ_UNARIES
 } hz_unary;
 void hz_map1(const hz_exec *ex, hz_unary f, const hz_tensor *x, double a, double b, const hz_tensor *y);
@@ -67,21 +67,21 @@ typedef enum hz_binary {
     HZ_SUB,
     HZ_MUL,
     HZ_DIV,
-    HZ_MAX,            /* NaN if either is */
-    HZ_MIN,            /* NaN if either is */
-    HZ_POW,            /* x^y */
-    HZ_AXPY,           /* a·x + y */
-    HZ_RELU_GRAD,      /* y where x > 0, else 0: y is the cotangent */
-    HZ_LEAKY_RELU_GRAD,/* x > 0 ? y : a·y */
-    HZ_CLIP_GRAD,      /* y where a < x < b, else 0 */
-    HZ_RELU_GUIDED,    /* max(y, 0) where x > 0, else 0 */
-    HZ_TANH_GRAD,      /* y·(1 − x²), x the output of tanh */
-    HZ_SIGMOID_GRAD,   /* y·x·(1 − x), x the output of sigmoid */
-    HZ_GELU_GRAD,      /* y·gelu′(x) */
-    HZ_GELU_TANH_GRAD, /* y·gelu_tanh′(x) */
-    HZ_SILU_GRAD,      /* y·silu′(x) */
-    HZ_ELU_GRAD,       /* x > 0 ? y : y·a·e^x */
-    HZ_SOFTPLUS_GRAD,  /* y·sigmoid(a·x) */
+    HZ_MAX,             /* NaN if either is */
+    HZ_MIN,             /* NaN if either is */
+    HZ_POW,             /* x^y */
+    HZ_AXPY,            /* a·x + y */
+    HZ_RELU_GRAD,       /* y where x > 0, else 0: y is the cotangent */
+    HZ_LEAKY_RELU_GRAD, /* x > 0 ? y : a·y */
+    HZ_CLIP_GRAD,       /* y where a < x < b, else 0 */
+    HZ_RELU_GUIDED,     /* max(y, 0) where x > 0, else 0 */
+    HZ_TANH_GRAD,       /* y·(1 − x²), x the output of tanh */
+    HZ_SIGMOID_GRAD,    /* y·x·(1 − x), x the output of sigmoid */
+    HZ_GELU_GRAD,       /* y·gelu′(x) */
+    HZ_GELU_TANH_GRAD,  /* y·gelu_tanh′(x) */
+    HZ_SILU_GRAD,       /* y·silu′(x) */
+    HZ_ELU_GRAD,        /* x > 0 ? y : y·a·e^x */
+    HZ_SOFTPLUS_GRAD,   /* y·sigmoid(a·x) */
     HZ_BINARIES
 } hz_binary;
 void hz_map2(const hz_exec *ex, hz_binary f, const hz_tensor *x, const hz_tensor *y, double a, double b,
@@ -89,7 +89,8 @@ void hz_map2(const hz_exec *ex, hz_binary f, const hz_tensor *x, const hz_tensor
 
 /* z (u8, 0 or 1) = x ∘ y; x and y of one dtype, any. Comparisons with NaN are false, NE true. */
 typedef enum hz_comparison { HZ_EQ, HZ_NE, HZ_LT, HZ_LE, HZ_GT, HZ_GE } hz_comparison;
-void hz_compare(const hz_exec *ex, hz_comparison f, const hz_tensor *x, const hz_tensor *y, const hz_tensor *z);
+void hz_compare(const hz_exec *ex, hz_comparison f, const hz_tensor *x, const hz_tensor *y,
+                const hz_tensor *z);
 
 /* z = where (u8) is not 0 ? x : y; x, y, z of one dtype, any. */
 void hz_where_map(const hz_exec *ex, const hz_tensor *where, const hz_tensor *x, const hz_tensor *y,

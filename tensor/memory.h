@@ -88,12 +88,12 @@ typedef struct hz_arena_mark {
     size_t used;
 } hz_arena_mark;
 
-void *hz_arena_alloc(hz_arena *arena, size_t size);               /* 16-byte aligned; NULL when out of memory */
+void *hz_arena_alloc(hz_arena *arena, size_t size); /* 16-byte aligned; NULL when out of memory */
 void *hz_arena_copy(hz_arena *arena, const void *p, size_t size); /* a copy of size bytes at p */
 char *hz_arena_strdup(hz_arena *arena, const char *s);            /* a copy of a string */
 hz_arena_mark hz_arena_now(const hz_arena *arena);                /* the state to rewind to */
 void hz_arena_rewind(hz_arena *arena, hz_arena_mark mark); /* forget what came later; chunks are kept */
-void hz_arena_free(hz_arena *arena);                       /* give everything back; the arena is empty again */
+void hz_arena_free(hz_arena *arena); /* give everything back; the arena is empty again */
 
 #ifdef __cplusplus
 }

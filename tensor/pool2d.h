@@ -18,7 +18,8 @@ extern "C" {
 typedef struct hz_pool2d_geometry {
     int64_t kernel[2], stride[2], dilation[2]; /* ≥ 1 */
     int64_t pad_before[2], pad_after[2];       /* may be negative: a crop */
-    bool count_padding; /* averages divide by kernel size (within the padded input), not by positions inside */
+    bool
+        count_padding; /* averages divide by kernel size (within the padded input), not by positions inside */
     /* For averages over a crop of a larger input, so that the padded edge stays where it was: positions
      * [edge_lo, edge_hi) are inside input plus padding, in coordinates of this input. Both 0: computed. */
     int64_t edge_lo[2], edge_hi[2];
@@ -40,7 +41,8 @@ bool hz_avg_pool2d_grad_map(const hz_exec *ex, const hz_pool2d_geometry *g, cons
 
 /* Adaptive average: window oy covers rows ⌊oy·H/OH⌋ … ⌈(oy+1)·H/OH⌉−1. */
 bool hz_adaptive_avg_pool2d_map(const hz_exec *ex, const hz_tensor *x, const hz_tensor *y, hz_error *err);
-bool hz_adaptive_avg_pool2d_grad_map(const hz_exec *ex, const hz_tensor *dy, const hz_tensor *dx, hz_error *err);
+bool hz_adaptive_avg_pool2d_grad_map(const hz_exec *ex, const hz_tensor *dy, const hz_tensor *dx,
+                                     hz_error *err);
 
 #ifdef __cplusplus
 }

@@ -14,9 +14,9 @@
 extern "C" {
 #endif
 
-uint64_t hz_random_bits(uint64_t seed, uint64_t stream, uint64_t k);   /* 64 random bits */
-double hz_random_uniform(uint64_t seed, uint64_t stream, uint64_t k);  /* in [0, 1), 53 bits */
-double hz_random_normal(uint64_t seed, uint64_t stream, uint64_t k);   /* mean 0, variance 1 (Box–Muller) */
+uint64_t hz_random_bits(uint64_t seed, uint64_t stream, uint64_t k);  /* 64 random bits */
+double hz_random_uniform(uint64_t seed, uint64_t stream, uint64_t k); /* in [0, 1), 53 bits */
+double hz_random_normal(uint64_t seed, uint64_t stream, uint64_t k);  /* mean 0, variance 1 (Box–Muller) */
 int64_t hz_random_below(uint64_t seed, uint64_t stream, uint64_t k, int64_t n); /* 0 … n−1, n ≥ 1 */
 
 /* Fill y (float, any strides) in row-major order with numbers k = 0, 1, …: lo + (hi − lo)·uniform, or

@@ -34,23 +34,24 @@ bool hz_reduce(const hz_exec *ex, hz_reduction kind, const hz_tensor *x, hz_axes
                hz_error *err);
 
 /* y (i64, keepdim) = index along axis of the first maximum (sign = 1) or minimum (sign = −1); a NaN wins. */
-bool hz_arg_extreme(const hz_exec *ex, int sign, const hz_tensor *x, int axis, const hz_tensor *y, hz_error *err);
+bool hz_arg_extreme(const hz_exec *ex, int sign, const hz_tensor *x, int axis, const hz_tensor *y,
+                    hz_error *err);
 
 /* Softmax, or its logarithm, jointly over axes. */
 bool hz_softmax_map(const hz_exec *ex, bool logarithm, const hz_tensor *x, hz_axes axes, const hz_tensor *y,
                     hz_error *err);
 
 /* dx = y·(dy − Σ dy·y), or for the logarithm dy − e^y·Σ dy; y is the output of hz_softmax_map. */
-bool hz_softmax_grad_map(const hz_exec *ex, bool logarithm, const hz_tensor *y, const hz_tensor *dy, hz_axes axes,
-                         const hz_tensor *dx, hz_error *err);
+bool hz_softmax_grad_map(const hz_exec *ex, bool logarithm, const hz_tensor *y, const hz_tensor *dy,
+                         hz_axes axes, const hz_tensor *dx, hz_error *err);
 
 /* y = (x − mean)/√(var + eps) over axes, biased variance. */
 bool hz_normalize_map(const hz_exec *ex, const hz_tensor *x, hz_axes axes, double eps, const hz_tensor *y,
                       hz_error *err);
 
 /* dx = (dy − mean(dy) − x̂·mean(dy·x̂))/√(var + eps), x̂ the output of hz_normalize_map on x. */
-bool hz_normalize_grad_map(const hz_exec *ex, const hz_tensor *x, const hz_tensor *dy, hz_axes axes, double eps,
-                           const hz_tensor *dx, hz_error *err);
+bool hz_normalize_grad_map(const hz_exec *ex, const hz_tensor *x, const hz_tensor *dy, hz_axes axes,
+                           double eps, const hz_tensor *dx, hz_error *err);
 
 /* y = running sum of x along axis. */
 bool hz_cumsum_map(const hz_exec *ex, const hz_tensor *x, int axis, bool exclusive, bool reverse,

@@ -58,9 +58,9 @@ void hz_tensor_set_contiguous(hz_tensor *t);
 
 /* ---- asking about shapes ---- */
 
-int64_t hz_numel(const hz_tensor *t);             /* product of extents; 1 for rank 0 */
-size_t hz_nbytes(const hz_tensor *t);             /* numel times element size */
-bool hz_is_contiguous(const hz_tensor *t);        /* row-major without gaps (axes of extent 1 do not count) */
+int64_t hz_numel(const hz_tensor *t);      /* product of extents; 1 for rank 0 */
+size_t hz_nbytes(const hz_tensor *t);      /* numel times element size */
+bool hz_is_contiguous(const hz_tensor *t); /* row-major without gaps (axes of extent 1 do not count) */
 bool hz_same_shape(const hz_tensor *a, const hz_tensor *b); /* same rank and extents; dtypes may differ */
 
 /* True if the extents are ≥ 0, the rank within HZ_MAX_RANK and the total size in bytes fits in ptrdiff_t;

@@ -1,0 +1,63 @@
+/* rules.c: which gradient rule is for which node.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "autograd/internal.h"
+
+static char fold(char c) {
+    return c == '/' ? '.' : c;
+}
+
+/* Match c against the set that starts after '[' at p; *end is set past the ']'. A set that is never closed
+ * matches nothing. */
+static bool in_set(const char *p, char c, const char **end) {
+    bool negate = *p == '!' || *p == '^', found = false;
+    if (negate) p++;
+    const char *first = p;
+    for (; *p && (*p != ']' || p == first); p++) {
+        if (p[1] == '-' && p[2] && p[2] != ']') {
+            if (fold(p[0]) <= c && c <= fold(p[2])) found = true;
+            p += 2;
+        } else if (fold(*p) == c) {
+            found = true;
+        }
+    }
+    *end = *p ? p + 1 : p;
+    return *p && found != negate;
+}
+
+/* One pass with a single point of return: after a mismatch, let the last '*' swallow one character more. */
+bool hz__glob(const char *pattern, const char *name) {
+    const char *star = NULL, *resume = NULL;
+    while (*name) {
+        const char *next = pattern + 1;
+        bool match = *pattern == '?' || (*pattern == '[' ? in_set(pattern + 1, fold(*name), &next)
+                                                         : *pattern && fold(*pattern) == fold(*name));
+        if (*pattern == '*') {
+            star = ++pattern;
+            resume = name;
+        } else if (match) {
+            pattern = next;
+            name++;
+        } else if (star) {
+            pattern = star;
+            name = ++resume;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*') pattern++;
+    return !*pattern;
+}
+
+static bool applies(const hz_rule *rule, const hz_node *n) {
+    if (rule->op && rule->op != n->op) return false;
+    if (rule->name && !(n->name && hz__glob(rule->name, n->name))) return false;
+    return !rule->match || rule->match(n, rule->ctx);
+}
+
+int hz__rule_for(const hz_rules *rules, const hz_node *n) {
+    if (!rules || n->n_in == 0) return -1;
+    for (int k = 0; k < rules->n; k++)
+        if (applies(&rules->rule[k], n)) return k;
+    return -1;
+}

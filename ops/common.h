@@ -1,0 +1,33 @@
+/* common.h: what several op files share. Private to ops/.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef HZ_OPS_COMMON_H
+#define HZ_OPS_COMMON_H
+
+#include "ops/ops.h"
+#include "tensor/elementwise.h"
+
+#define HZ__COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+/* dy summed to x's shape: the adjoint of broadcasting x. dy itself where the shapes agree. */
+hz_var hz__sum_like(hz_var dy, hz_var x);
+
+/* x repeated to the shape of like. x itself where the shapes agree. */
+hz_var hz__broadcast_like(hz_var x, hz_var like);
+
+/* Zeros of x's shape and dtype. */
+hz_var hz__zeros_like(hz_var x);
+
+/* Axes as given by a caller (negative ones allowed, empty: all) as a mask of axes 0 … rank−1. */
+bool hz__axes_resolve(int rank, hz_axes axes, hz_axes *mask, hz_error *err);
+
+/* Attributes of elementwise ops with parameters. */
+typedef struct hz__scalars {
+    double a, b;
+} hz__scalars;
+
+/* forward() of an op that is one kernel: y = f(x; a, b) or z = f(x, y; a, b), inputs broadcast to the output. */
+bool hz__forward1(const hz_node *n, const hz_exec *ex, hz_unary f, double a, double b);
+bool hz__forward2(const hz_node *n, const hz_exec *ex, hz_binary f, double a, double b);
+
+#endif
