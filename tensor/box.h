@@ -19,7 +19,7 @@ typedef struct hz_box {
 } hz_box;
 
 hz_box hz_box_full(const hz_tensor *t);                          /* every element of t */
-bool hz_box_is_full(const hz_box *box, const hz_tensor *t);      /* covers every element of t */
+bool hz_box_is_full(const hz_box *box, const hz_tensor *t);      /* reaches to both ends of every axis */
 bool hz_box_is_empty(const hz_box *box, int rank);               /* some axis has hi ≤ lo */
 bool hz_box_equal(const hz_box *a, const hz_box *b, int rank);   /* same bounds on every axis */
 hz_box hz_box_clip(const hz_box *box, const hz_tensor *t);       /* what lies inside t; may be empty */

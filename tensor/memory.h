@@ -23,7 +23,7 @@ extern "C" {
 enum { HZ_ALIGN = 64 }; /* a block's data starts on a multiple of this many bytes */
 
 /* Both functions may be NULL: then malloc and free of the C library. alloc returns at least size bytes aligned
- * as malloc does, or NULL. */
+ * as malloc does, or NULL. An alloc without a free is for memory that the caller drops as a whole. */
 typedef struct hz_allocator {
     void *(*alloc)(void *ctx, size_t size);
     void (*free)(void *ctx, void *p);
@@ -72,7 +72,8 @@ hz_pool_stats hz_pool_get_stats(const hz_pool *pool);
 void hz_pool_reset_peak(hz_pool *pool);
 
 /* Contiguous tensor of *shape's dtype, rank and dims in a block of its own: sets shape->data and strides.
- * Returns the block (refs = 1), NULL with HZ_ENOMEM. An empty tensor gets a block, too. */
+ * Returns the block (refs = 1), NULL with HZ_ENOMEM, or HZ_ESHAPE if no memory could hold the shape. An empty
+ * tensor gets a block, too. */
 hz_block *hz_pool_tensor(hz_pool *pool, hz_tensor *shape, hz_error *err);
 
 /* ---- arena ---- */
