@@ -49,7 +49,7 @@ run_tests() {
 show_failures() {
     for tally in "$HZ_TALLY"/*.tally; do
         if [ "$(cut -d' ' -f2 "$tally" 2>/dev/null)" -gt 0 ] 2>/dev/null; then
-            printf '\n---- %s\n' "$(basename "$tally" .tally)"
+            printf '\n---- '
             grep -v -E '^\[(RUN |PASS)\]' "${tally%.tally}.log"
         fi
     done
