@@ -17,7 +17,7 @@ trap 'rm -f "$faults"' EXIT
 {
     nm -D --defined-only "$library" | awk '$3 !~ /^hz_/ { print "exports " $3 }'
     objdump -t "$library" | awk '
-        NF > 4 && $(NF - 2) ~ /^\.t?(data|bss)$/ && / O / && $NF !~ /^(stbi_|completed|__dso_handle)/ {
+        NF > 4 && $(NF - 2) ~ /^\.t?(data|bss)$/ && / O / && $NF !~ /^(stbi_|completed|__dso_handle|__TMC_END__)/ {
             print "writable data: " $NF
         }'
     nm -u "$library" | sed 's/@.*//' | awk '
