@@ -49,7 +49,7 @@ bool hz_dtype_is_float(hz_dtype dtype);    /* f32 and f64: the types that carry 
  * taken as given; use hz_shape_check on numbers from outside. */
 hz_tensor hz_tensor_of(void *data, hz_dtype dtype, int rank, const int64_t *dim);
 
-/* The same for short literals: hz_tensor_nd(p, HZ_F32, HZ_DIMS(2, 3)). */
+/* The same for short literals: hz_tensor_of(p, HZ_F32, HZ_DIMS(2, 3)). */
 #define HZ_DIMS(...) \
     ((int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))), ((const int64_t[]){__VA_ARGS__})
 
