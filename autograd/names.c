@@ -99,10 +99,16 @@ const char *hz_tape_name(hz_tape *t, uint32_t k, hz_var *x) {
     return t->name[k].text;
 }
 
+static int clipped_length(const char *s, int most) {
+    int n = 0;
+    while (n < most && s[n]) n++;
+    return n;
+}
+
 /* Levenshtein distance of the first characters of two names, enough to suggest a spelling. */
 static int distance(const char *a, const char *b) {
     enum { MAX = 48 };
-    int row[MAX + 1], la = (int)strnlen(a, MAX), lb = (int)strnlen(b, MAX);
+    int row[MAX + 1], la = clipped_length(a, MAX), lb = clipped_length(b, MAX);
     for (int j = 0; j <= lb; j++) row[j] = j;
     for (int i = 1; i <= la; i++) {
         int diagonal = row[0];
