@@ -74,23 +74,23 @@ missing() {
     done
 }
 
-# as_root COMMAND…: run it as root, directly or through sudo (which may ask for a password on a terminal only).
-as_root() {
-    if [ "$(id -u)" -eq 0 ]; then
-        "$@"
-    elif [ -t 2 ]; then
-        sudo -- "$@"
-    else
-        sudo -n -- "$@"
-    fi
+# can_be_root: directly, or through sudo, which asks for a password on a terminal only.
+can_be_root() {
+    [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null || { [ -t 0 ] && [ -t 2 ] && sudo -v; }
 }
 
-can_be_root() {
-    [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null || { [ -t 2 ] && command -v sudo >/dev/null; }
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n -- "$@"; fi
 }
 
 apt_get() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 "$@"
+}
+
+# apt_install PACKAGE…: after finishing what an interrupted run may have left.
+apt_install() {
+    as_root env DEBIAN_FRONTEND=noninteractive dpkg --configure -a
+    apt_get install -y --no-install-recommends "$@"
 }
 
 # install GROUP…: bring in what is missing of these groups; without the means to, name the packages and stop.
@@ -102,7 +102,7 @@ install() {
     quietly "Reading the package lists" apt_get update ||
         say "The package lists could not be renewed; trying with those at hand."
     # shellcheck disable=SC2086 # a list of words
-    quietly "Installing ${wanted% }" apt_get install -y --no-install-recommends $wanted ||
+    quietly "Installing ${wanted% }" apt_install $wanted ||
         die "Some Debian packages could not be installed; as root, try: apt-get install ${wanted% }"
 }
 
