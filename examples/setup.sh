@@ -76,7 +76,7 @@ missing() {
 
 # can_be_root: directly, or through sudo, which asks for a password on a terminal only.
 can_be_root() {
-    [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null || { [ -t 0 ] && [ -t 2 ] && sudo -v; }
+    [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null || { [ -t 0 ] && [ -t 2 ] && command -v sudo >/dev/null && sudo -v; }
 }
 
 as_root() {
