@@ -1,0 +1,546 @@
+/* elementwise.c: maps over tensors of any strides, see elementwise.h. Start reading at `struct map` and `run`.
+ *
+ * Every function here fills in a map (which row kernel, which parameters) and runs it over a loop nest. Row
+ * kernels want their elements side by side, so a row with another stride goes through a buffer on the stack,
+ * block by block. A result too large for the caches also goes through the buffer and then to memory with
+ * streaming stores, which save the read of a line that is about to be overwritten.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "tensor/elementwise.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#include "tensor/kernels/elementwise.h"
+#include "tensor/kernels/nest.h"
+
+enum {
+    BLOCK = 512,                   /* elements of a stack buffer; four operands of doubles fill half of L1 */
+    STREAM_BYTES = 8 * 1024 * 1024 /* results at least this large bypass the caches */
+};
+
+/* ---- kernel tables ---- */
+
+const hz__elementwise *hz__elementwise_table(hz_dtype dtype, hz_isa isa) {
+    static const hz__elementwise *const table[][2] = {
+        [HZ_ISA_AUTO] = {&hz__elementwise_f32_c, &hz__elementwise_f64_c},
+        [HZ_ISA_C] = {&hz__elementwise_f32_c, &hz__elementwise_f64_c},
+#if defined(HZ_HAVE_AVX2)
+        [HZ_ISA_AVX2] = {&hz__elementwise_f32_avx2, &hz__elementwise_f64_avx2},
+#endif
+#if defined(HZ_HAVE_AVX512)
+        [HZ_ISA_AVX512] = {&hz__elementwise_f32_avx512, &hz__elementwise_f64_avx512},
+#endif
+    };
+    return table[isa][dtype == HZ_F64];
+}
+
+const hz__vmath *hz__vmath_table(hz_dtype dtype, hz_isa isa) {
+    static const hz__vmath *const table[][2] = {
+        [HZ_ISA_AUTO] = {&hz__vmath_f32_c, &hz__vmath_f64_c},
+        [HZ_ISA_C] = {&hz__vmath_f32_c, &hz__vmath_f64_c},
+#if defined(HZ_HAVE_AVX2)
+        [HZ_ISA_AVX2] = {&hz__vmath_f32_avx2, &hz__vmath_f64_avx2},
+#endif
+#if defined(HZ_HAVE_AVX512)
+        [HZ_ISA_AVX512] = {&hz__vmath_f32_avx512, &hz__vmath_f64_avx512},
+#endif
+    };
+    return table[isa][dtype == HZ_F64];
+}
+
+static hz__unary_row *unary_kernel(const hz_exec *ex, hz_dtype dtype, hz_unary f) {
+    hz__unary_row *row = hz__elementwise_table(dtype, ex->isa)->unary[f];
+    return row ? row : hz__vmath_table(dtype, ex->isa)->unary[f];
+}
+
+static hz__binary_row *binary_kernel(const hz_exec *ex, hz_dtype dtype, hz_binary f) {
+    hz__binary_row *row = hz__elementwise_table(dtype, ex->isa)->binary[f];
+    return row ? row : hz__vmath_table(dtype, ex->isa)->binary[f];
+}
+
+/* ---- running a map ---- */
+
+/* n elements; p[0] is the output. Output elements lie side by side, those of input k too (step[k] is 1) or it is
+ * one element for the whole row (step[k] is 0). */
+typedef struct map map;
+typedef void row_fn(const map *m, int64_t n, char *const *p, const int64_t *step);
+
+struct map {
+    row_fn *row;                /* what to do with a row */
+    int operands;               /* the output and the inputs */
+    bool steps_only;            /* the row function does not handle inputs of step 0 */
+    bool stream;                /* set by run: the output is larger than the caches */
+    int64_t size[HZ__OPERANDS]; /* set by run: bytes of an element */
+    union {                     /* what the row function calls */
+        hz__unary_row *unary;
+        hz__binary_row *binary;
+        hz__compare_row *compare;
+        double (*scalar)(double x, double a, double b);
+        const struct conversion *convert;
+        const uint8_t *accept;
+    } kernel;
+    double a, b;    /* parameters of the formula */
+    hz_dtype dtype; /* of the inputs, where the row function asks */
+};
+
+/* Write whole vectors past the caches; to is a multiple of 16. */
+static void stream_out(char *to, const char *from, int64_t bytes) {
+    int64_t i = 0;
+#if defined(__SSE2__)
+    for (; i + 16 <= bytes; i += 16)
+        _mm_stream_si128((__m128i *)(void *)(to + i),
+                         _mm_load_si128((const __m128i *)(const void *)(from + i)));
+#endif
+    memcpy(to + i, from + i, (size_t)(bytes - i));
+}
+
+static void buffered_row(const map *m, int64_t n, char *const *p, const int64_t *stride, bool stream) {
+    _Alignas(HZ_ALIGN) char buffer[HZ__OPERANDS][BLOCK * sizeof(double)];
+    for (int64_t start = 0; start < n; start += BLOCK) {
+        const int64_t count = n - start < BLOCK ? n - start : BLOCK;
+        char *q[HZ__OPERANDS];
+        int64_t step[HZ__OPERANDS];
+        for (int k = 0; k < m->operands; k++) {
+            step[k] = k == 0 || stride[k] != 0 || m->steps_only;
+            q[k] = p[k] + start * stride[k];
+            if (k > 0 && step[k] && stride[k] != m->size[k]) {
+                hz__move((size_t)m->size[k], count, q[k], stride[k], buffer[k], m->size[k]);
+                q[k] = buffer[k];
+            }
+        }
+        char *const out = q[0];
+        if (stream || stride[0] != m->size[0]) q[0] = buffer[0];
+        m->row(m, count, q, step);
+        if (stream)
+            stream_out(out, buffer[0], count * m->size[0]);
+        else if (q[0] != out)
+            hz__move((size_t)m->size[0], count, buffer[0], m->size[0], out, stride[0]);
+    }
+#if defined(__SSE2__)
+    if (stream) _mm_sfence();
+#endif
+}
+
+static void map_row(const void *ctx, int64_t n, char *const *p, const int64_t *stride) {
+    const map *m = ctx;
+    const bool dense = stride[0] == m->size[0];
+    const bool stream = m->stream && dense && (uintptr_t)p[0] % 16 == 0;
+    int64_t step[HZ__OPERANDS] = {1};
+    bool direct = dense && !stream;
+    for (int k = 1; k < m->operands; k++) {
+        step[k] = stride[k] != 0;
+        direct = direct && (stride[k] == m->size[k] || (stride[k] == 0 && !m->steps_only));
+    }
+    if (direct)
+        m->row(m, n, p, step);
+    else
+        buffered_row(m, n, p, stride, stream);
+}
+
+static bool streams(const map *m, const hz_tensor *const *t) {
+    if (hz_nbytes(t[0]) < STREAM_BYTES) return false;
+    for (int k = 1; k < m->operands; k++)
+        if (t[k]->data == t[0]->data) return false; /* in place: the lines have been read anyway */
+    return true;
+}
+
+/* Run over operands t[0] (output), t[1], … */
+static void run(const hz_exec *ex, map *m, const hz_tensor *const *t) {
+    const int64_t numel = hz_numel(t[0]);
+    bool dense = numel < HZ__PARALLEL;
+    for (int k = 0; dense && k < m->operands; k++) dense = hz_is_contiguous(t[k]);
+    if (numel == 0) return;
+    if (dense) {
+        char *p[HZ__OPERANDS];
+        for (int k = 0; k < m->operands; k++) p[k] = t[k]->data;
+        m->row(m, numel, p, (const int64_t[HZ__OPERANDS]){1, 1, 1, 1});
+        return;
+    }
+    hz__nest nest;
+    for (int k = 0; k < m->operands; k++) m->size[k] = (int64_t)hz_dtype_size(t[k]->dtype);
+    m->stream = streams(m, t);
+    hz__nest_make(&nest, t, m->operands);
+    hz__nest_run(ex, &nest, map_row, m);
+}
+
+/* ---- copy and fill ---- */
+
+/* The element at value, n times. Doubling keeps it to a few memcpy. */
+static void spread(int64_t size, int64_t n, const char *value, char *to) {
+    enum { CHUNK = 4096 };
+    const int64_t bytes = n * size;
+    int64_t done = size;
+    memmove(to, value, (size_t)size);
+    while (done < bytes) {
+        const int64_t ready = done < CHUNK ? done : CHUNK;
+        const int64_t more = bytes - done < ready ? bytes - done : ready;
+        memcpy(to + done, to, (size_t)more);
+        done += more;
+    }
+}
+
+static void copy_row(const map *m, int64_t n, char *const *p, const int64_t *step) {
+    const int64_t size = (int64_t)hz_dtype_size(m->dtype);
+    if (step[1] == 0)
+        spread(size, n, p[1], p[0]);
+    else
+        memmove(p[0], p[1], (size_t)(n * size));
+}
+
+void hz_copy(const hz_exec *ex, const hz_tensor *x, const hz_tensor *y) {
+    map m = {.row = copy_row, .operands = 2, .dtype = x->dtype};
+    run(ex, &m, (const hz_tensor *[]){y, x});
+}
+
+/* ---- conversions ---- */
+
+/* Every dtype is read into, and written from, the wide type of its kind: double for floats, int64_t for
+ * integers. So the twenty-five conversions take five readers and ten writers. */
+typedef union wide {
+    double real;
+    int64_t integer;
+} wide;
+typedef void read_fn(int64_t n, const void *x, wide *w);
+typedef void write_fn(int64_t n, const wide *w, void *y);
+
+static void read_f32(int64_t n, const void *x, wide *w) {
+    for (int64_t i = 0; i < n; i++) w[i].real = (double)((const float *)x)[i];
+}
+static void read_f64(int64_t n, const void *x, wide *w) {
+    for (int64_t i = 0; i < n; i++) w[i].real = ((const double *)x)[i];
+}
+static void read_i32(int64_t n, const void *x, wide *w) {
+    for (int64_t i = 0; i < n; i++) w[i].integer = ((const int32_t *)x)[i];
+}
+static void read_i64(int64_t n, const void *x, wide *w) {
+    for (int64_t i = 0; i < n; i++) w[i].integer = ((const int64_t *)x)[i];
+}
+static void read_u8(int64_t n, const void *x, wide *w) {
+    for (int64_t i = 0; i < n; i++) w[i].integer = ((const uint8_t *)x)[i];
+}
+
+/* low ≤ x ≤ high; NaN gives 0. */
+static double saturate(double x, double low, double high) {
+    return x >= high ? high : x <= low ? low : x == x ? x : 0;
+}
+static int64_t to_i64(double x) {
+    const double limit = 9223372036854775808.0; /* 2^63, one more than INT64_MAX */
+    return x >= limit ? INT64_MAX : (int64_t)saturate(x, -limit, limit);
+}
+
+static void real_to_f32(int64_t n, const wide *w, void *y) {
+    for (int64_t i = 0; i < n; i++) ((float *)y)[i] = (float)w[i].real;
+}
+static void real_to_f64(int64_t n, const wide *w, void *y) {
+    for (int64_t i = 0; i < n; i++) ((double *)y)[i] = w[i].real;
+}
+static void real_to_i32(int64_t n, const wide *w, void *y) {
+    for (int64_t i = 0; i < n; i++) ((int32_t *)y)[i] = (int32_t)saturate(w[i].real, INT32_MIN, INT32_MAX);
+}
+static void real_to_i64(int64_t n, const wide *w, void *y) {
+    for (int64_t i = 0; i < n; i++) ((int64_t *)y)[i] = to_i64(w[i].real);
+}
+static void real_to_u8(int64_t n, const wide *w, void *y) {
+    for (int64_t i = 0; i < n; i++) ((uint8_t *)y)[i] = (uint8_t)saturate(w[i].real, 0, UINT8_MAX);
+}
+static void integer_to_f32(int64_t n, const wide *w, void *y) {
+    for (int64_t i = 0; i < n; i++) ((float *)y)[i] = (float)w[i].integer;
+}
+static void integer_to_f64(int64_t n, const wide *w, void *y) {
+    for (int64_t i = 0; i < n; i++) ((double *)y)[i] = (double)w[i].integer;
+}
+static void integer_to_i32(int64_t n, const wide *w, void *y) {
+    for (int64_t i = 0; i < n; i++) ((int32_t *)y)[i] = (int32_t)w[i].integer;
+}
+static void integer_to_i64(int64_t n, const wide *w, void *y) {
+    for (int64_t i = 0; i < n; i++) ((int64_t *)y)[i] = w[i].integer;
+}
+static void integer_to_u8(int64_t n, const wide *w, void *y) {
+    for (int64_t i = 0; i < n; i++) ((uint8_t *)y)[i] = (uint8_t)w[i].integer;
+}
+
+static read_fn *const reader[HZ_DTYPES] = {
+    [HZ_F32] = read_f32, [HZ_F64] = read_f64, [HZ_I32] = read_i32, [HZ_I64] = read_i64, [HZ_U8] = read_u8};
+static write_fn *const real_writer[HZ_DTYPES] = {[HZ_F32] = real_to_f32,
+                                                 [HZ_F64] = real_to_f64,
+                                                 [HZ_I32] = real_to_i32,
+                                                 [HZ_I64] = real_to_i64,
+                                                 [HZ_U8] = real_to_u8};
+static write_fn *const integer_writer[HZ_DTYPES] = {[HZ_F32] = integer_to_f32,
+                                                    [HZ_F64] = integer_to_f64,
+                                                    [HZ_I32] = integer_to_i32,
+                                                    [HZ_I64] = integer_to_i64,
+                                                    [HZ_U8] = integer_to_u8};
+
+struct conversion {
+    read_fn *read;
+    write_fn *write;
+    int64_t from, to; /* bytes of an element */
+};
+
+static void cast_row(const map *m, int64_t n, char *const *p, const int64_t *step) {
+    const struct conversion *c = m->kernel.convert;
+    wide w[BLOCK];
+    (void)step;
+    for (int64_t start = 0; start < n; start += BLOCK) {
+        const int64_t count = n - start < BLOCK ? n - start : BLOCK;
+        c->read(count, p[1] + start * c->from, w);
+        c->write(count, w, p[0] + start * c->to);
+    }
+}
+
+void hz_cast(const hz_exec *ex, const hz_tensor *x, const hz_tensor *y) {
+    const struct conversion c = {
+        .read = reader[x->dtype],
+        .write = (hz_dtype_is_float(x->dtype) ? real_writer : integer_writer)[y->dtype],
+        .from = (int64_t)hz_dtype_size(x->dtype),
+        .to = (int64_t)hz_dtype_size(y->dtype),
+    };
+    map m = {.row = cast_row, .operands = 2, .steps_only = true, .kernel.convert = &c};
+    run(ex, &m, (const hz_tensor *[]){y, x});
+}
+
+/* A fill copies from one element that stands for the whole shape. */
+void hz_fill(const hz_exec *ex, const hz_tensor *y, double value) {
+    double element;
+    hz_tensor x = *y;
+    real_writer[y->dtype](1, &(const wide){.real = value}, &element);
+    x.data = &element;
+    memset(x.stride, 0, sizeof x.stride);
+    hz_copy(ex, &x, y);
+}
+
+static void scalar_row(const map *m, int64_t n, char *const *p, const int64_t *step) {
+    const int64_t size = (int64_t)hz_dtype_size(m->dtype);
+    wide w[BLOCK];
+    (void)step;
+    for (int64_t start = 0; start < n; start += BLOCK) {
+        const int64_t count = n - start < BLOCK ? n - start : BLOCK;
+        reader[m->dtype](count, p[1] + start * size, w);
+        for (int64_t i = 0; i < count; i++) w[i].real = m->kernel.scalar(w[i].real, m->a, m->b);
+        real_writer[m->dtype](count, w, p[0] + start * size);
+    }
+}
+
+void hz_map_scalar(const hz_exec *ex, double (*f)(double x, double a, double b), const hz_tensor *x, double a,
+                   double b, const hz_tensor *y) {
+    const hz_exec serial = {ex->pool, 1, ex->isa}; /* nobody promised that f may run on several threads */
+    map m = {.row = scalar_row,
+             .operands = 2,
+             .steps_only = true,
+             .kernel.scalar = f,
+             .a = a,
+             .b = b,
+             .dtype = x->dtype};
+    run(&serial, &m, (const hz_tensor *[]){y, x});
+}
+
+/* ---- y = f(x), z = f(x, y) ---- */
+
+static void unary_row(const map *m, int64_t n, char *const *p, const int64_t *step) {
+    (void)step;
+    m->kernel.unary(n, p[1], m->a, m->b, p[0]);
+}
+
+static void binary_row(const map *m, int64_t n, char *const *p, const int64_t *step) {
+    m->kernel.binary(n, p[1], step[1], p[2], step[2], m->a, m->b, p[0]);
+}
+
+/* The powers that one multiplication or division gives exactly as well. */
+static hz_unary simplest(hz_unary f, double a) {
+    if (f != HZ_POW_SCALAR) return f;
+    return a == 2 ? HZ_SQUARE : a == -1 ? HZ_RECIPROCAL : f;
+}
+
+void hz_map1(const hz_exec *ex, hz_unary f, const hz_tensor *x, double a, double b, const hz_tensor *y) {
+    map m = {.row = unary_row,
+             .operands = 2,
+             .steps_only = true,
+             .kernel.unary = unary_kernel(ex, x->dtype, simplest(f, a)),
+             .a = a,
+             .b = b};
+    run(ex, &m, (const hz_tensor *[]){y, x});
+}
+
+void hz_map2(const hz_exec *ex, hz_binary f, const hz_tensor *x, const hz_tensor *y, double a, double b,
+             const hz_tensor *z) {
+    map m = {
+        .row = binary_row, .operands = 3, .kernel.binary = binary_kernel(ex, x->dtype, f), .a = a, .b = b};
+    run(ex, &m, (const hz_tensor *[]){z, x, y});
+}
+
+/* ---- comparisons and selection ---- */
+
+static void compare_row(const map *m, int64_t n, char *const *p, const int64_t *step) {
+    m->kernel.compare(n, p[1], step[1], p[2], step[2], (uint8_t *)p[0]);
+}
+
+/* Integers: the sign of x − y, plus 1, says whether the relation holds. */
+static const uint8_t accept[][3] = {[HZ_EQ] = {0, 1, 0}, [HZ_NE] = {1, 0, 1}, [HZ_LT] = {1, 0, 0},
+                                    [HZ_LE] = {1, 1, 0}, [HZ_GT] = {0, 0, 1}, [HZ_GE] = {0, 1, 1}};
+
+static void compare_integers_row(const map *m, int64_t n, char *const *p, const int64_t *step) {
+    const int64_t size = (int64_t)hz_dtype_size(m->dtype);
+    wide x[BLOCK], y[BLOCK];
+    (void)step;
+    for (int64_t start = 0; start < n; start += BLOCK) {
+        const int64_t count = n - start < BLOCK ? n - start : BLOCK;
+        uint8_t *z = (uint8_t *)p[0] + start;
+        reader[m->dtype](count, p[1] + start * size, x);
+        reader[m->dtype](count, p[2] + start * size, y);
+        for (int64_t i = 0; i < count; i++)
+            z[i] = m->kernel.accept[(x[i].integer > y[i].integer) - (x[i].integer < y[i].integer) + 1];
+    }
+}
+
+void hz_compare(const hz_exec *ex, hz_comparison f, const hz_tensor *x, const hz_tensor *y,
+                const hz_tensor *z) {
+    map m = {.row = compare_row, .operands = 3, .dtype = x->dtype};
+    if (hz_dtype_is_float(x->dtype)) {
+        m.kernel.compare = hz__elementwise_table(x->dtype, ex->isa)->compare[f];
+    } else {
+        m.row = compare_integers_row;
+        m.steps_only = true;
+        m.kernel.accept = accept[f];
+    }
+    run(ex, &m, (const hz_tensor *[]){z, x, y});
+}
+
+/* Elements seen as bits, whatever their type. */
+typedef uint32_t __attribute__((may_alias)) bits32;
+typedef uint64_t __attribute__((may_alias)) bits64;
+
+static void where1(int64_t n, const uint8_t *where, const void *x, const void *y, void *z) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        ((uint8_t *)z)[i] = where[i] ? ((const uint8_t *)x)[i] : ((const uint8_t *)y)[i];
+}
+static void where4(int64_t n, const uint8_t *where, const void *x, const void *y, void *z) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        ((bits32 *)z)[i] = where[i] ? ((const bits32 *)x)[i] : ((const bits32 *)y)[i];
+}
+static void where8(int64_t n, const uint8_t *where, const void *x, const void *y, void *z) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        ((bits64 *)z)[i] = where[i] ? ((const bits64 *)x)[i] : ((const bits64 *)y)[i];
+}
+
+static void where_row(const map *m, int64_t n, char *const *p, const int64_t *step) {
+    const size_t size = hz_dtype_size(m->dtype);
+    (void)step;
+    (size == 1 ? where1 : size == 4 ? where4 : where8)(n, (const uint8_t *)p[1], p[2], p[3], p[0]);
+}
+
+void hz_where_map(const hz_exec *ex, const hz_tensor *where, const hz_tensor *x, const hz_tensor *y,
+                  const hz_tensor *z) {
+    map m = {.row = where_row, .operands = 4, .steps_only = true, .dtype = x->dtype};
+    run(ex, &m, (const hz_tensor *[]){z, where, x, y});
+}
+
+/* ---- tests ---- */
+
+typedef struct test {
+    hz__test_row *holds;
+    int64_t size; /* bytes of an element */
+    atomic_bool *result;
+} test;
+
+static void test_row(const void *ctx, int64_t n, char *const *p, const int64_t *stride) {
+    const test *t = ctx;
+    _Alignas(HZ_ALIGN) char buffer[BLOCK * sizeof(double)];
+    if (!atomic_load_explicit(t->result, memory_order_relaxed)) return;
+    bool holds = true;
+    if (stride[0] == t->size || stride[0] == 0) {
+        holds = t->holds(stride[0] == 0 ? 1 : n, p[0]);
+    } else {
+        for (int64_t start = 0; holds && start < n; start += BLOCK) {
+            const int64_t count = n - start < BLOCK ? n - start : BLOCK;
+            hz__move((size_t)t->size, count, p[0] + start * stride[0], stride[0], buffer, t->size);
+            holds = t->holds(count, buffer);
+        }
+    }
+    if (!holds) atomic_store_explicit(t->result, false, memory_order_relaxed);
+}
+
+static bool test_all(const hz_exec *ex, hz__test_row *holds, const hz_tensor *x) {
+    atomic_bool result = true;
+    const test t = {holds, (int64_t)hz_dtype_size(x->dtype), &result};
+    hz__nest nest;
+    hz__nest_make(&nest, &x, 1);
+    if (nest.numel > 0) hz__nest_run(ex, &nest, test_row, &t);
+    return atomic_load(&result);
+}
+
+bool hz_all_zero(const hz_exec *ex, const hz_tensor *x) {
+    return test_all(ex, hz__elementwise_table(x->dtype, ex->isa)->all_zero, x);
+}
+
+bool hz_all_finite(const hz_exec *ex, const hz_tensor *x) {
+    return test_all(ex, hz__elementwise_table(x->dtype, ex->isa)->all_finite, x);
+}
+
+/* ---- sum of n tensors ---- */
+
+typedef struct sum {
+    const hz_tensor *const *x;
+    int n;
+    const hz_tensor *z;
+    hz__binary_row *add;
+} sum;
+
+/* Move elements first … first + count − 1, in row-major order, of a tensor into a buffer or back. */
+static void move_flat(const hz_tensor *t, int64_t first, int64_t count, char *buffer, bool back) {
+    const int64_t size = (int64_t)hz_dtype_size(t->dtype);
+    const int last = t->rank - 1;
+    while (count > 0) {
+        int64_t index[HZ_MAX_RANK] = {0};
+        hz_unravel(t, first, index);
+        const int64_t left = t->rank ? t->dim[last] - index[last] : 1;
+        const int64_t n = left < count ? left : count;
+        const int64_t stride = t->rank ? t->stride[last] * size : size;
+        char *at = (char *)t->data + hz_offset(t, index) * size;
+        if (back)
+            hz__move((size_t)size, n, buffer, size, at, stride);
+        else
+            hz__move((size_t)size, n, at, stride, buffer, size);
+        first += n;
+        count -= n;
+        buffer += n * size;
+    }
+}
+
+/* Elements first … first + count − 1 of x: where they lie, or moved into the buffer. */
+static const char *elements(const hz_tensor *x, int64_t first, int64_t count, char *buffer) {
+    if (hz_is_contiguous(x)) return (const char *)x->data + first * (int64_t)hz_dtype_size(x->dtype);
+    move_flat(x, first, count, buffer, false);
+    return buffer;
+}
+
+/* The total is kept in a buffer until all terms are in: z may be one of them. */
+static void sum_blocks(const void *ctx, int64_t begin, int64_t end) {
+    const sum *s = ctx;
+    const int64_t numel = hz_numel(s->z);
+    _Alignas(HZ_ALIGN) char total[BLOCK * sizeof(double)], term[BLOCK * sizeof(double)];
+    for (int64_t first = begin * BLOCK; first < end * BLOCK && first < numel; first += BLOCK) {
+        const int64_t count = numel - first < BLOCK ? numel - first : BLOCK;
+        const char *so_far = elements(s->x[0], first, count, total);
+        for (int i = 1; i < s->n; i++) {
+            s->add(count, so_far, 1, elements(s->x[i], first, count, term), 1, 0, 0, total);
+            so_far = total;
+        }
+        if (so_far != total) memcpy(total, so_far, (size_t)count * hz_dtype_size(s->z->dtype));
+        move_flat(s->z, first, count, total, true);
+    }
+}
+
+void hz_sum_n(const hz_exec *ex, const hz_tensor *const *x, int n, const hz_tensor *z) {
+    const sum s = {x, n, z, binary_kernel(ex, z->dtype, HZ_ADD)};
+    const int64_t numel = hz_numel(z);
+    hz__parallel_for(ex, numel * n, (numel + BLOCK - 1) / BLOCK, sum_blocks, &s);
+}

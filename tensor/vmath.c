@@ -1,0 +1,459 @@
+/* vmath.c: row kernels of the transcendental functions, through SLEEF's vector functions or, in the plain C
+ * build, the C library. Compiled once per dtype and instruction set like the *_tmpl.c files; the only file that
+ * includes sleef.h.
+ *
+ * The first part defines a handful of operations on `vec` (LANES numbers in a register; in plain C, one number)
+ * for each build; everything after it is written once, and + − · / work on vectors as on numbers. Composite
+ * functions (sigmoid, gelu, their derivatives, …) are fused into one pass. A row that does not fill its last
+ * vector is padded and takes the same path, so a value never depends on where in memory it lies.
+ *
+ * Accuracy: SLEEF's u10 functions (1 ulp), except, in f32, its u35 log and tanh (3.5 ulp at most, twice as
+ * fast). The composites add a few roundings; tests/tensor/test_vmath.c states and checks a bound for each.
+ *
+ * SPDX-License-Identifier: MIT */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "tensor/kernels/elementwise.h"
+#include "tensor/kernels/template.h"
+
+#if defined(HZ_KERNEL_C)
+#include <tgmath.h>
+#else
+#include <immintrin.h>
+#include <sleef.h>
+#endif
+
+/* Formulas of one family have one signature, whether they use all of it or not. */
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+
+#if defined(HZ_KERNEL_F32)
+#define REAL_MAX FLT_MAX
+#define FAST u35
+#else
+#define REAL_MAX DBL_MAX
+#define FAST u10
+#endif
+
+/* ---- vec: load, store, set, larger (the second where either is NaN), where_positive (x > 0 ? a : b) ---- */
+
+#if defined(HZ_KERNEL_C)
+
+typedef real vec;
+enum { LANES = 1 };
+#define VM(function, accuracy) function
+static inline vec load(const real *p) {
+    return *p;
+}
+static inline void store(real *p, vec x) {
+    *p = x;
+}
+static inline vec set(double c) {
+    return (real)c;
+}
+static inline vec larger(vec a, vec b) {
+    return a > b ? a : b;
+}
+static inline vec where_positive(vec x, vec a, vec b) {
+    return x > 0 ? a : b;
+}
+
+#elif defined(HZ_KERNEL_AVX2) && defined(HZ_KERNEL_F32)
+
+typedef __m256 vec;
+enum { LANES = 8 };
+#define VM_SUFFIX f8
+static inline vec load(const real *p) {
+    return _mm256_loadu_ps(p);
+}
+static inline void store(real *p, vec x) {
+    _mm256_storeu_ps(p, x);
+}
+static inline vec set(double c) {
+    return _mm256_set1_ps((real)c);
+}
+static inline vec larger(vec a, vec b) {
+    return _mm256_max_ps(a, b);
+}
+static inline vec where_positive(vec x, vec a, vec b) {
+    return _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ));
+}
+
+#elif defined(HZ_KERNEL_AVX2) && defined(HZ_KERNEL_F64)
+
+typedef __m256d vec;
+enum { LANES = 4 };
+#define VM_SUFFIX d4
+static inline vec load(const real *p) {
+    return _mm256_loadu_pd(p);
+}
+static inline void store(real *p, vec x) {
+    _mm256_storeu_pd(p, x);
+}
+static inline vec set(double c) {
+    return _mm256_set1_pd(c);
+}
+static inline vec larger(vec a, vec b) {
+    return _mm256_max_pd(a, b);
+}
+static inline vec where_positive(vec x, vec a, vec b) {
+    return _mm256_blendv_pd(b, a, _mm256_cmp_pd(x, _mm256_setzero_pd(), _CMP_GT_OQ));
+}
+
+#elif defined(HZ_KERNEL_AVX512) && defined(HZ_KERNEL_F32)
+
+typedef __m512 vec;
+enum { LANES = 16 };
+#define VM_SUFFIX f16
+static inline vec load(const real *p) {
+    return _mm512_loadu_ps(p);
+}
+static inline void store(real *p, vec x) {
+    _mm512_storeu_ps(p, x);
+}
+static inline vec set(double c) {
+    return _mm512_set1_ps((real)c);
+}
+static inline vec larger(vec a, vec b) {
+    return _mm512_max_ps(a, b);
+}
+static inline vec where_positive(vec x, vec a, vec b) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ), b, a);
+}
+
+#elif defined(HZ_KERNEL_AVX512) && defined(HZ_KERNEL_F64)
+
+typedef __m512d vec;
+enum { LANES = 8 };
+#define VM_SUFFIX d8
+static inline vec load(const real *p) {
+    return _mm512_loadu_pd(p);
+}
+static inline void store(real *p, vec x) {
+    _mm512_storeu_pd(p, x);
+}
+static inline vec set(double c) {
+    return _mm512_set1_pd(c);
+}
+static inline vec larger(vec a, vec b) {
+    return _mm512_max_pd(a, b);
+}
+static inline vec where_positive(vec x, vec a, vec b) {
+    return _mm512_mask_blend_pd(_mm512_cmp_pd_mask(x, _mm512_setzero_pd(), _CMP_GT_OQ), b, a);
+}
+
+#endif
+
+/* VM(exp, u10) is Sleef_expf16_u10 or its like; in plain C, exp of the C library for real. */
+#if !defined(HZ_KERNEL_C)
+#define VM_JOIN_(function, suffix, accuracy) Sleef_##function##suffix##_##accuracy
+#define VM_JOIN(function, suffix, accuracy) VM_JOIN_(function, suffix, accuracy)
+#define VM(function, accuracy) VM_JOIN(function, VM_SUFFIX, accuracy)
+#endif
+
+static inline vec absolute(vec x) {
+    return larger(-x, x);
+}
+static inline vec at_most(double limit, vec x) { /* NaN stays */
+    return -larger(set(-limit), -x);
+}
+static inline vec at_least(double limit, vec x) { /* NaN stays */
+    return larger(set(limit), x);
+}
+
+/* ---- formulas ---- */
+
+static inline vec exponential(vec x, vec a, vec b) {
+    return VM(exp, u10)(x);
+}
+static inline vec exponential_m1(vec x, vec a, vec b) {
+    return VM(expm1, u10)(x);
+}
+static inline vec logarithm(vec x, vec a, vec b) {
+    return VM(log, FAST)(x);
+}
+static inline vec logarithm_1p(vec x, vec a, vec b) {
+    return VM(log1p, u10)(x);
+}
+static inline vec power_scalar(vec x, vec a, vec b) {
+    return VM(pow, u10)(x, a);
+}
+static inline vec sine(vec x, vec a, vec b) {
+    return VM(sin, u10)(x);
+}
+static inline vec cosine(vec x, vec a, vec b) {
+    return VM(cos, u10)(x);
+}
+static inline vec hyperbolic_tangent(vec x, vec a, vec b) {
+    return VM(tanh, FAST)(x);
+}
+static inline vec error_function(vec x, vec a, vec b) {
+    return VM(erf, u10)(x);
+}
+
+/* With e = exp(−|x|) ≤ 1 nothing overflows: sigmoid(x) is 1/(1 + e) for x > 0 and e/(1 + e) otherwise. */
+static inline vec sigmoid(vec x, vec a, vec b) {
+    const vec e = VM(exp, u10)(-absolute(x));
+    return where_positive(x, set(1), e) / (set(1) + e);
+}
+
+/* log(1 + e^t) = max(t, 0) + log1p(e^−|t|), t = a·x */
+static inline vec softplus(vec x, vec a, vec b) {
+    const vec t = a * x;
+    return (at_least(0, t) + VM(log1p, u10)(VM(exp, u10)(-absolute(t)))) / a;
+}
+
+/* x is cut off at −REAL_MAX because −∞·0 would be NaN; the limit is 0. */
+static inline vec silu(vec x, vec a, vec b) {
+    return at_least(-REAL_MAX, x) * sigmoid(x, a, b);
+}
+
+/* Φ(x) = erfc(−x/√2)/2: unlike (1 + erf(x/√2))/2 it keeps its relative accuracy for negative x. */
+static inline vec normal_cdf(vec x) {
+    return set(0.5) * VM(erfc, u15)(x * set(-0.70710678118654752440));
+}
+static inline vec gelu(vec x, vec a, vec b) {
+    return at_least(-REAL_MAX, x) * normal_cdf(x);
+}
+
+/* (1 + tanh(u))/2 = sigmoid(2u), so gelu_tanh(x) = x·sigmoid(2u) with u = √(2/π)(x + 0.044715 x³). */
+static const double GELU_SLOPE = 1.5957691216057307117; /* 2√(2/π) */
+static const double GELU_CUBIC = 0.044715;
+
+static inline vec gelu_tanh(vec x, vec a, vec b) {
+    const vec u2 = set(GELU_SLOPE) * x * (set(1) + set(GELU_CUBIC) * x * x);
+    return at_least(-REAL_MAX, x) * sigmoid(u2, a, b);
+}
+static inline vec elu(vec x, vec a, vec b) {
+    return where_positive(x, x, a * VM(expm1, u10)(at_most(0, x)));
+}
+
+/* In the derivatives x is the input and y the cotangent. */
+
+static inline vec power(vec x, vec y, vec a, vec b) {
+    return VM(pow, u10)(x, y);
+}
+
+/* silu′ = s·(1 + x·(1 − s)), s = sigmoid(x) and 1 − s = sigmoid(−x) */
+static inline vec silu_grad(vec x, vec y, vec a, vec b) {
+    const vec e = VM(exp, u10)(-absolute(x));
+    const vec s = where_positive(x, set(1), e) / (set(1) + e);
+    const vec rest = where_positive(x, e, set(1)) / (set(1) + e);
+    const vec bounded = at_most(REAL_MAX, at_least(-REAL_MAX, x));
+    return y * (s * (set(1) + bounded * rest));
+}
+
+/* gelu′ = Φ(x) + x·φ(x), φ(x) = exp(−x²/2)/√(2π) */
+static inline vec gelu_grad(vec x, vec y, vec a, vec b) {
+    const vec bounded = at_most(1e3, at_least(-1e3, x)); /* φ is 0 there, and x²·φ must not be ∞·0 */
+    const vec density = set(0.39894228040143267794) * VM(exp, u10)(set(-0.5) * bounded * bounded);
+    return y * (normal_cdf(x) + bounded * density);
+}
+
+/* gelu_tanh′ = s + x·s·(1 − s)·(2u)′, s = sigmoid(2u) */
+static inline vec gelu_tanh_grad(vec x, vec y, vec a, vec b) {
+    const vec bounded = at_most(1e3, at_least(-1e3, x)); /* s is 0 or 1 there */
+    const vec square = bounded * bounded;
+    const vec u2 = set(GELU_SLOPE) * bounded * (set(1) + set(GELU_CUBIC) * square);
+    const vec slope = set(GELU_SLOPE) * (set(1) + set(3 * GELU_CUBIC) * square);
+    const vec e = VM(exp, u10)(-absolute(u2));
+    const vec s = where_positive(u2, set(1), e) / (set(1) + e);
+    const vec rest = where_positive(u2, e, set(1)) / (set(1) + e);
+    return y * (s * (set(1) + bounded * slope * rest));
+}
+static inline vec elu_grad(vec x, vec y, vec a, vec b) {
+    return where_positive(x, y, y * a * VM(exp, u10)(at_most(0, x)));
+}
+static inline vec softplus_grad(vec x, vec y, vec a, vec b) {
+    return y * sigmoid(a * x, a, b);
+}
+
+/* ---- rows ---- */
+
+typedef vec formula1(vec x, vec a, vec b);
+typedef vec formula2(vec x, vec y, vec a, vec b);
+
+/* n < LANES numbers, the rest zero; stride 0: the first one everywhere. */
+static inline vec load_tail(const real *p, int64_t n, int64_t stride) {
+    real padded[LANES] = {0};
+    if (stride == 0) return set(*p);
+    memcpy(padded, p, (size_t)n * sizeof *p);
+    return load(padded);
+}
+static inline void store_tail(real *p, int64_t n, vec x) {
+    real padded[LANES];
+    store(padded, x);
+    memcpy(p, padded, (size_t)n * sizeof *p);
+}
+
+HZ_INLINE void map1(int64_t n, const void *px, double pa, double pb, void *py, formula1 *f) {
+    const real *x = px;
+    real *y = py;
+    const vec a = set(pa), b = set(pb);
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) store(y + i, f(load(x + i), a, b));
+    if (i < n) store_tail(y + i, n - i, f(load_tail(x + i, n - i, 1), a, b));
+}
+
+HZ_INLINE void map2(int64_t n, const void *px, int64_t sx, const void *py, int64_t sy, double pa, double pb,
+                    void *pz, formula2 *f) {
+    const real *x = px, *y = py;
+    real *z = pz;
+    const vec a = set(pa), b = set(pb);
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        const vec vx = sx ? load(x + i) : set(*x), vy = sy ? load(y + i) : set(*y);
+        store(z + i, f(vx, vy, a, b));
+    }
+    if (i < n) {
+        const vec vx = load_tail(x + i * sx, n - i, sx), vy = load_tail(y + i * sy, n - i, sy);
+        store_tail(z + i, n - i, f(vx, vy, a, b));
+    }
+}
+
+static void row_exp(int64_t n, const void *x, double a, double b, void *y) {
+    map1(n, x, a, b, y, exponential);
+}
+static void row_expm1(int64_t n, const void *x, double a, double b, void *y) {
+    map1(n, x, a, b, y, exponential_m1);
+}
+static void row_log(int64_t n, const void *x, double a, double b, void *y) {
+    map1(n, x, a, b, y, logarithm);
+}
+static void row_log1p(int64_t n, const void *x, double a, double b, void *y) {
+    map1(n, x, a, b, y, logarithm_1p);
+}
+static void row_pow_scalar(int64_t n, const void *x, double a, double b, void *y) {
+    map1(n, x, a, b, y, power_scalar);
+}
+static void row_sin(int64_t n, const void *x, double a, double b, void *y) {
+    map1(n, x, a, b, y, sine);
+}
+static void row_cos(int64_t n, const void *x, double a, double b, void *y) {
+    map1(n, x, a, b, y, cosine);
+}
+static void row_tanh(int64_t n, const void *x, double a, double b, void *y) {
+    map1(n, x, a, b, y, hyperbolic_tangent);
+}
+static void row_erf(int64_t n, const void *x, double a, double b, void *y) {
+    map1(n, x, a, b, y, error_function);
+}
+static void row_sigmoid(int64_t n, const void *x, double a, double b, void *y) {
+    map1(n, x, a, b, y, sigmoid);
+}
+static void row_softplus(int64_t n, const void *x, double a, double b, void *y) {
+    map1(n, x, a, b, y, softplus);
+}
+static void row_silu(int64_t n, const void *x, double a, double b, void *y) {
+    map1(n, x, a, b, y, silu);
+}
+static void row_gelu(int64_t n, const void *x, double a, double b, void *y) {
+    map1(n, x, a, b, y, gelu);
+}
+static void row_gelu_tanh(int64_t n, const void *x, double a, double b, void *y) {
+    map1(n, x, a, b, y, gelu_tanh);
+}
+static void row_elu(int64_t n, const void *x, double a, double b, void *y) {
+    map1(n, x, a, b, y, elu);
+}
+
+static void row_pow(int64_t n, const void *x, int64_t sx, const void *y, int64_t sy, double a, double b,
+                    void *z) {
+    map2(n, x, sx, y, sy, a, b, z, power);
+}
+static void row_silu_grad(int64_t n, const void *x, int64_t sx, const void *y, int64_t sy, double a, double b,
+                          void *z) {
+    map2(n, x, sx, y, sy, a, b, z, silu_grad);
+}
+static void row_gelu_grad(int64_t n, const void *x, int64_t sx, const void *y, int64_t sy, double a, double b,
+                          void *z) {
+    map2(n, x, sx, y, sy, a, b, z, gelu_grad);
+}
+static void row_gelu_tanh_grad(int64_t n, const void *x, int64_t sx, const void *y, int64_t sy, double a,
+                               double b, void *z) {
+    map2(n, x, sx, y, sy, a, b, z, gelu_tanh_grad);
+}
+static void row_elu_grad(int64_t n, const void *x, int64_t sx, const void *y, int64_t sy, double a, double b,
+                         void *z) {
+    map2(n, x, sx, y, sy, a, b, z, elu_grad);
+}
+static void row_softplus_grad(int64_t n, const void *x, int64_t sx, const void *y, int64_t sy, double a,
+                              double b, void *z) {
+    map2(n, x, sx, y, sy, a, b, z, softplus_grad);
+}
+
+/* ---- softmax ---- */
+
+static double lane_sum(vec x, int64_t n) {
+    real lanes[LANES];
+    double sum = 0;
+    store(lanes, x);
+    for (int64_t i = 0; i < n; i++) sum += (double)lanes[i];
+    return sum;
+}
+
+/* Each lane adds up at most RUN terms before it goes into the double: rounding stays at an ulp or two. */
+static double exp_sum(int64_t n, const void *px, double shift, void *py) {
+    enum { RUN = 32 * LANES };
+    const real *x = px;
+    real *y = py;
+    const vec offset = set(shift);
+    double sum = 0;
+    int64_t i = 0;
+    while (i + LANES <= n) {
+        const int64_t end = n - i < RUN ? n : i + RUN;
+        vec run = set(0);
+        for (; i + LANES <= end; i += LANES) {
+            const vec e = VM(exp, u10)(load(x + i) - offset);
+            if (y) store(y + i, e);
+            run = run + e;
+        }
+        sum += lane_sum(run, LANES);
+    }
+    if (i < n) {
+        const vec e = VM(exp, u10)(load_tail(x + i, n - i, 1) - offset);
+        if (y) store_tail(y + i, n - i, e);
+        sum += lane_sum(e, n - i);
+    }
+    return sum;
+}
+
+static inline vec minus_scaled_exp(vec y, vec dy, vec sum, vec b) {
+    return dy - VM(exp, u10)(y) * sum;
+}
+static void log_softmax_grad(int64_t n, const void *y, const void *dy, double sum, void *dx) {
+    map2(n, y, 1, dy, 1, sum, 0, dx, minus_scaled_exp);
+}
+
+const hz__vmath HZ_KERNEL(vmath) = {
+    .unary =
+        {
+            [HZ_EXP] = row_exp,
+            [HZ_EXPM1] = row_expm1,
+            [HZ_LOG] = row_log,
+            [HZ_LOG1P] = row_log1p,
+            [HZ_POW_SCALAR] = row_pow_scalar,
+            [HZ_SIN] = row_sin,
+            [HZ_COS] = row_cos,
+            [HZ_TANH] = row_tanh,
+            [HZ_ERF] = row_erf,
+            [HZ_SIGMOID] = row_sigmoid,
+            [HZ_SOFTPLUS] = row_softplus,
+            [HZ_SILU] = row_silu,
+            [HZ_GELU] = row_gelu,
+            [HZ_GELU_TANH] = row_gelu_tanh,
+            [HZ_ELU] = row_elu,
+        },
+    .binary =
+        {
+            [HZ_POW] = row_pow,
+            [HZ_GELU_GRAD] = row_gelu_grad,
+            [HZ_GELU_TANH_GRAD] = row_gelu_tanh_grad,
+            [HZ_SILU_GRAD] = row_silu_grad,
+            [HZ_ELU_GRAD] = row_elu_grad,
+            [HZ_SOFTPLUS_GRAD] = row_softplus_grad,
+        },
+    .exp_sum = exp_sum,
+    .log_softmax_grad = log_softmax_grad,
+};
