@@ -19,8 +19,12 @@ double hz_random_uniform(uint64_t seed, uint64_t stream, uint64_t k); /* in [0, 
 double hz_random_normal(uint64_t seed, uint64_t stream, uint64_t k);  /* mean 0, variance 1 (Box–Muller) */
 int64_t hz_random_below(uint64_t seed, uint64_t stream, uint64_t k, int64_t n); /* 0 … n−1, n ≥ 1 */
 
-/* Fill y (float, any strides) in row-major order with numbers k = 0, 1, …: lo + (hi − lo)·uniform, or
- * mean + std·normal. Integers (i32, i64): lo … hi inclusive. */
+/* The generator itself: ten rounds of Philox 4×32 on a counter under a key. Numbers 2c and 2c + 1 of a stream are
+ * the two halves, low words first, of counter (c, stream) under the key seed. */
+void hz_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
+
+/* Fill y (float, any strides) in row-major order with numbers k = 0, 1, …: lo + (hi − lo)·uniform, rounded but
+ * never up to hi, or mean + std·normal. Integer dtypes: the integers lo … hi inclusive, within ±2^53. */
 void hz_random_fill_uniform(const hz_exec *ex, uint64_t seed, uint64_t stream, double lo, double hi,
                             const hz_tensor *y);
 void hz_random_fill_normal(const hz_exec *ex, uint64_t seed, uint64_t stream, double mean, double std,
