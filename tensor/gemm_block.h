@@ -1,0 +1,27 @@
+/* gemm_block.h: one matrix product on the calling thread; what hz_gemm and the convolutions are made of. Private.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef HZ_TENSOR_GEMM_BLOCK_H
+#define HZ_TENSOR_GEMM_BLOCK_H
+
+#include "tensor/tensor.h"
+
+/* A matrix in memory: element (i, j) lies at data + (i*rs + j*cs) elements. */
+typedef struct hz__matrix {
+    void *data;
+    int64_t rs, cs;
+} hz__matrix;
+
+/* The part of m that starts at element (i, j). */
+static inline hz__matrix hz__matrix_at(hz_dtype dtype, hz__matrix m, int64_t i, int64_t j) {
+    int64_t size = dtype == HZ_F32 ? 4 : 8;
+    m.data = (char *)m.data + (i * m.rs + j * m.cs) * size;
+    return m;
+}
+
+/* C = alpha·A·B + beta·C; a (m, k), b (k, n), c (m, n). Strides must not be negative, those of c be positive.
+ * With beta = 0, C is not read. Never fails. */
+void hz__gemm_block(hz_dtype dtype, int64_t m, int64_t n, int64_t k, double alpha, hz__matrix a, hz__matrix b,
+                    double beta, hz__matrix c);
+
+#endif

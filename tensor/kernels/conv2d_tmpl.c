@@ -1,0 +1,359 @@
+/* conv2d_tmpl.c: the inner loops of convolution: tiles of the im2col matrix, and depthwise convolution.
+ *
+ * What tensor/kernels/conv2d.h promises, in loops over output rows: for one weight position the pixels met along
+ * an output row are `stride` apart in an input row, so every loop here runs along a row. The table is at the end.
+ *
+ * SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "tensor/kernels/conv2d.h"
+#include "tensor/kernels/template.h"
+
+static int64_t smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+static int64_t larger(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
+/* ---- which outputs a tap reaches ---- */
+
+typedef struct span {
+    int64_t lo, hi; /* lo ≤ hi */
+} span;
+
+/* Input position that a tap of output 0 meets; output o meets shift + o·stride. */
+static int64_t shift_of(const hz__window *w, int axis, int64_t tap) {
+    return tap * w->dilation[axis] - w->pad[axis];
+}
+
+/* Smallest o ≥ 0 with o·stride ≥ x. */
+static int64_t first_at(int64_t x, int64_t stride) {
+    return x <= 0 ? 0 : (x - 1) / stride + 1;
+}
+
+/* The outputs for which a tap lies inside the input. */
+static span inside(const hz__window *w, int axis, int64_t tap) {
+    const int64_t shift = shift_of(w, axis, tap);
+    const int64_t hi = smaller(first_at(w->in[axis] - shift, w->stride[axis]), w->out[axis]);
+    return (span){smaller(first_at(-shift, w->stride[axis]), hi), hi};
+}
+
+static span overlap(span a, span b) {
+    const int64_t lo = larger(a.lo, b.lo);
+    return (span){lo, larger(lo, smaller(a.hi, b.hi))};
+}
+
+/* ---- im2col ---- */
+
+static void copy(int64_t n, const real *x, int64_t step, real *y) {
+    if (step == 1) {
+        memcpy(y, x, (size_t)n * sizeof *y);
+    } else {
+        for (int64_t i = 0; i < n; i++) y[i] = x[i * step];
+    }
+}
+
+static void zero(int64_t n, real *y) {
+    memset(y, 0, (size_t)n * sizeof *y);
+}
+
+static void add_to(int64_t n, const real *restrict x, int64_t step, real *restrict y) {
+    if (step == 1) {
+        for (int64_t i = 0; i < n; i++) y[i] += x[i];
+    } else {
+        for (int64_t i = 0; i < n; i++) y[i * step] += x[i];
+    }
+}
+
+/* One weight position, one plane: which outputs it reaches, and where. */
+typedef struct tap {
+    span rows, columns;  /* outputs whose pixel is inside */
+    int64_t row, column; /* pixel of output (0, 0) */
+} tap;
+
+static tap tap_of(const hz__window *w, int64_t r, int64_t s) {
+    return (tap){inside(w, 0, r), inside(w, 1, s), shift_of(w, 0, r), shift_of(w, 1, s)};
+}
+
+/* "Same" convolutions: outputs and inputs have one pitch, so a tap meets one run of memory. */
+static bool is_shift(const hz__window *w, int64_t row_stride, int64_t column_stride) {
+    return w->stride[0] == 1 && w->stride[1] == 1 && w->in[1] == w->out[1] && row_stride == w->in[1] &&
+           column_stride == 1;
+}
+
+/* Zero the columns [lo, hi) of every output row, within outputs [p0, p1). */
+static void zero_columns(const hz__window *w, int64_t lo, int64_t hi, int64_t p0, int64_t p1, real *cols) {
+    if (lo >= hi) return;
+    for (int64_t row = p0 / w->out[1] * w->out[1]; row < p1; row += w->out[1]) {
+        for (int64_t p = larger(row + lo, p0); p < smaller(row + hi, p1); p++) cols[p - p0] = 0;
+    }
+}
+
+/* The run of outputs of a tap in a "same" convolution: whole rows. */
+static span run_of(const hz__window *w, const tap *t, int64_t p0, int64_t p1) {
+    const span rows = {t->rows.lo * w->out[1], t->rows.hi * w->out[1]};
+    if (t->columns.lo == t->columns.hi) return (span){p0, p0};
+    /* the run must not read before the first or after the last pixel of the plane */
+    const span run =
+        overlap((span){rows.lo + t->columns.lo, rows.hi - (w->out[1] - t->columns.hi)}, (span){p0, p1});
+    return run.lo < run.hi ? run : (span){p0, p0};
+}
+
+static void shifted_row(const hz__window *w, const tap *t, const real *x, int64_t p0, int64_t p1,
+                        real *cols) {
+    const span run = run_of(w, t, p0, p1);
+    zero(run.lo - p0, cols);
+    if (run.lo < run.hi)
+        copy(run.hi - run.lo, x + t->row * w->in[1] + t->column + run.lo, 1, cols + run.lo - p0);
+    zero(p1 - run.hi, cols + run.hi - p0);
+    zero_columns(w, 0, t->columns.lo, p0, p1, cols);
+    zero_columns(w, t->columns.hi, w->out[1], p0, p1, cols);
+}
+
+/* Outputs [p0, p1) in stretches of one output row: oy, and columns [ox.lo, ox.hi). */
+typedef struct stretch {
+    int64_t oy;
+    span ox;
+} stretch;
+
+static stretch first_stretch(const hz__window *w, int64_t p0, int64_t p1) {
+    const int64_t ox = p0 % w->out[1];
+    return (stretch){p0 / w->out[1], {ox, smaller(w->out[1], ox + p1 - p0)}};
+}
+
+static void next_stretch(const hz__window *w, stretch *s, int64_t left) {
+    *s = (stretch){s->oy + 1, {0, smaller(w->out[1], left)}};
+}
+
+static void general_row(const hz__window *w, const tap *t, const real *x, const int64_t *x_stride, int64_t p0,
+                        int64_t p1, real *cols) {
+    stretch s = first_stretch(w, p0, p1);
+    for (int64_t p = p0; p < p1; next_stretch(w, &s, p1 - p)) {
+        const int64_t width = s.ox.hi - s.ox.lo;
+        span in = overlap(s.ox, t->columns);
+        if (s.oy < t->rows.lo || s.oy >= t->rows.hi || in.lo == in.hi) {
+            zero(width, cols);
+        } else {
+            const int64_t iy = t->row + s.oy * w->stride[0], ix = t->column + in.lo * w->stride[1];
+            zero(in.lo - s.ox.lo, cols);
+            copy(in.hi - in.lo, x + iy * x_stride[2] + ix * x_stride[3], w->stride[1] * x_stride[3],
+                 cols + in.lo - s.ox.lo);
+            zero(s.ox.hi - in.hi, cols + in.hi - s.ox.lo);
+        }
+        p += width;
+        cols += width;
+    }
+}
+
+/* Counts through the weight positions (c, r, s). */
+typedef struct position {
+    int64_t c, r, s;
+} position;
+
+static position position_of(const hz__window *w, int64_t q) {
+    return (position){q / w->kernel[1] / w->kernel[0], q / w->kernel[1] % w->kernel[0], q % w->kernel[1]};
+}
+
+static void next_position(const hz__window *w, position *at) {
+    if (++at->s < w->kernel[1]) return;
+    at->s = 0;
+    if (++at->r < w->kernel[0]) return;
+    at->r = 0;
+    at->c++;
+}
+
+static void im2col(const hz__window *w, const void *x, const int64_t *x_stride, const hz__tile *tile,
+                   int64_t q0, int64_t q1, void *cols, int64_t ld) {
+    const bool shift = is_shift(w, x_stride[2], x_stride[3]);
+    const int64_t width = tile->p1 - tile->p0;
+    position at = position_of(w, q0);
+    for (int64_t q = q0; q < q1; q++, next_position(w, &at)) {
+        const tap t = tap_of(w, at.r, at.s);
+        real *row = (real *)cols + (q - q0) * ld;
+        for (int64_t n = tile->n0; n < tile->n1; n++, row += width) {
+            const real *plane = (const real *)x + n * x_stride[0] + at.c * x_stride[1];
+            if (shift)
+                shifted_row(w, &t, plane, tile->p0, tile->p1, row);
+            else
+                general_row(w, &t, plane, x_stride, tile->p0, tile->p1, row);
+        }
+    }
+}
+
+/* ---- col2im ---- */
+
+static void add_shifted_row(const hz__window *w, const tap *t, real *cols, int64_t p0, int64_t p1, real *dx) {
+    const span run = run_of(w, t, p0, p1);
+    zero_columns(w, 0, t->columns.lo, p0, p1, cols);
+    zero_columns(w, t->columns.hi, w->out[1], p0, p1, cols);
+    if (run.lo < run.hi)
+        add_to(run.hi - run.lo, cols + run.lo - p0, 1, dx + t->row * w->in[1] + t->column + run.lo);
+}
+
+static void add_general_row(const hz__window *w, const tap *t, const real *cols, int64_t p0, int64_t p1,
+                            real *dx) {
+    stretch s = first_stretch(w, p0, p1);
+    for (int64_t p = p0; p < p1; next_stretch(w, &s, p1 - p)) {
+        const int64_t width = s.ox.hi - s.ox.lo;
+        const span in = overlap(s.ox, t->columns);
+        if (s.oy >= t->rows.lo && s.oy < t->rows.hi && in.lo < in.hi) {
+            const int64_t iy = t->row + s.oy * w->stride[0], ix = t->column + in.lo * w->stride[1];
+            add_to(in.hi - in.lo, cols + in.lo - s.ox.lo, w->stride[1], dx + iy * w->in[1] + ix);
+        }
+        p += width;
+        cols += width;
+    }
+}
+
+static void col2im(const hz__window *w, void *cols, int64_t ld, const hz__tile *tile, int64_t q0, int64_t q1,
+                   void *dx, const int64_t *dx_stride) {
+    const bool shift = is_shift(w, w->in[1], 1);
+    const int64_t width = tile->p1 - tile->p0;
+    position at = position_of(w, q0);
+    for (int64_t q = q0; q < q1; q++, next_position(w, &at)) {
+        const tap t = tap_of(w, at.r, at.s);
+        real *row = (real *)cols + (q - q0) * ld;
+        for (int64_t n = tile->n0; n < tile->n1; n++, row += width) {
+            real *plane = (real *)dx + n * dx_stride[0] + at.c * dx_stride[1];
+            if (shift)
+                add_shifted_row(w, &t, row, tile->p0, tile->p1, plane);
+            else
+                add_general_row(w, &t, row, tile->p0, tile->p1, plane);
+        }
+    }
+}
+
+/* ---- small things ---- */
+
+static void fill_rows(const void *b, int64_t b_stride, int64_t rows, int64_t n, void *y, int64_t ld) {
+    for (int64_t k = 0; k < rows; k++) {
+        const real value = b ? ((const real *)b)[k * b_stride] : 0;
+        real *row = (real *)y + k * ld;
+        for (int64_t i = 0; i < n; i++) row[i] = value;
+    }
+}
+
+static void add(int64_t n, const void *x, void *y) {
+    add_to(n, x, 1, y);
+}
+
+/* ---- depthwise ---- */
+
+/* Where column u of the padded plane lies within its row. */
+static int64_t padded_column(const hz__window *w, const hz__padded *f, int64_t u) {
+    return u % w->stride[1] * f->phase + u / w->stride[1];
+}
+
+/* Columns u, u + stride, … of a padded row and the input columns they show: [lo, hi) in steps of the stride. */
+static span phase_span(const hz__window *w, const hz__padded *f, int64_t u) {
+    const int64_t st = w->stride[1], before = w->pad[1] - u;
+    const int64_t hi = smaller(f->phase, first_at(w->in[1] + before, st));
+    return (span){smaller(first_at(before, st), hi), hi};
+}
+
+static void pad(const hz__window *w, const hz__padded *f, const void *x, const int64_t *x_stride,
+                void *padded) {
+    for (int64_t v = 0; v < f->rows; v++) {
+        real *row = (real *)padded + v * f->pitch;
+        const int64_t iy = v - w->pad[0];
+        zero(f->pitch, row);
+        if (iy < 0 || iy >= w->in[0]) continue;
+        for (int64_t u = 0; u < w->stride[1]; u++) {
+            const span in = phase_span(w, f, u);
+            if (in.lo == in.hi) continue;
+            const int64_t ix = u + in.lo * w->stride[1] - w->pad[1];
+            copy(in.hi - in.lo, (const real *)x + iy * x_stride[2] + ix * x_stride[3],
+                 w->stride[1] * x_stride[3], row + u * f->phase + in.lo);
+        }
+    }
+}
+
+static void unpad(const hz__window *w, const hz__padded *f, const void *padded, void *x) {
+    zero(w->in[0] * w->in[1], x);
+    for (int64_t v = larger(0, w->pad[0]); v < smaller(f->rows, w->in[0] + w->pad[0]); v++) {
+        const real *row = (const real *)padded + v * f->pitch;
+        real *x_row = (real *)x + (v - w->pad[0]) * w->in[1];
+        for (int64_t u = 0; u < w->stride[1]; u++) {
+            const span in = phase_span(w, f, u);
+            if (in.lo == in.hi) continue;
+            const int64_t ix = u + in.lo * w->stride[1] - w->pad[1];
+            for (int64_t i = in.lo; i < in.hi; i++) {
+                x_row[ix + (i - in.lo) * w->stride[1]] = row[u * f->phase + i];
+            }
+        }
+    }
+}
+
+/* First pixel that tap (r, s) meets in output row oy. */
+static int64_t padded_at(const hz__window *w, const hz__padded *f, int64_t oy, int64_t r, int64_t s) {
+    return (oy * w->stride[0] + r * w->dilation[0]) * f->pitch + padded_column(w, f, s * w->dilation[1]);
+}
+
+static void axpy(int64_t n, real a, const real *restrict x, real *restrict y) {
+    for (int64_t i = 0; i < n; i++) y[i] += a * x[i];
+}
+
+static real dot(int64_t n, const real *restrict x, const real *restrict y) {
+    enum { LANES = 64 / sizeof(real) };
+    real lane[LANES] = {0}, sum = 0;
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        for (int l = 0; l < LANES; l++) lane[l] += x[i + l] * y[i + l];
+    }
+    for (; i < n; i++) lane[0] += x[i] * y[i];
+    for (int l = 0; l < LANES; l++) sum += lane[l];
+    return sum;
+}
+
+static void forward(const hz__window *w, const hz__padded *f, const void *padded, const void *taps,
+                    double bias, void *y) {
+    for (int64_t oy = 0; oy < w->out[0]; oy++) {
+        real *row = (real *)y + oy * w->out[1];
+        for (int64_t i = 0; i < w->out[1]; i++) row[i] = (real)bias;
+        for (int64_t r = 0; r < w->kernel[0]; r++) {
+            for (int64_t s = 0; s < w->kernel[1]; s++) {
+                axpy(w->out[1], ((const real *)taps)[r * w->kernel[1] + s],
+                     (const real *)padded + padded_at(w, f, oy, r, s), row);
+            }
+        }
+    }
+}
+
+static void input_grad(const hz__window *w, const hz__padded *f, const void *dy, const void *taps,
+                       void *padded) {
+    for (int64_t oy = 0; oy < w->out[0]; oy++) {
+        const real *row = (const real *)dy + oy * w->out[1];
+        for (int64_t r = 0; r < w->kernel[0]; r++) {
+            for (int64_t s = 0; s < w->kernel[1]; s++) {
+                axpy(w->out[1], ((const real *)taps)[r * w->kernel[1] + s], row,
+                     (real *)padded + padded_at(w, f, oy, r, s));
+            }
+        }
+    }
+}
+
+static void weight_grad(const hz__window *w, const hz__padded *f, const void *padded, const void *dy,
+                        void *taps) {
+    for (int64_t oy = 0; oy < w->out[0]; oy++) {
+        const real *row = (const real *)dy + oy * w->out[1];
+        for (int64_t r = 0; r < w->kernel[0]; r++) {
+            for (int64_t s = 0; s < w->kernel[1]; s++) {
+                ((real *)taps)[r * w->kernel[1] + s] +=
+                    dot(w->out[1], (const real *)padded + padded_at(w, f, oy, r, s), row);
+            }
+        }
+    }
+}
+
+const hz__conv2d_kernels HZ_KERNEL(conv2d) = {
+    .im2col = im2col,
+    .col2im = col2im,
+    .fill_rows = fill_rows,
+    .add = add,
+    .pad = pad,
+    .unpad = unpad,
+    .forward = forward,
+    .input_grad = input_grad,
+    .weight_grad = weight_grad,
+};
