@@ -1,6 +1,8 @@
 /* common.c: see common.h.
  *
  * SPDX-License-Identifier: MIT */
+#include <math.h>
+
 #include "ops/common.h"
 
 hz_var hz__sum_like(hz_var dy, hz_var x) {
@@ -39,15 +41,30 @@ bool hz__forward1(const hz_node *n, const hz_exec *ex, hz_unary f, double a, dou
     return true;
 }
 
-/* x as a view of the output's shape. Cannot fail: the shape rule has made sure that x broadcasts. */
-static hz_tensor stretched(const hz_tensor *x, const hz_tensor *out) {
+bool hz__forward2(const hz_node *n, const hz_exec *ex, hz_binary f, double a, double b) {
+    hz_tensor x = hz__stretched(n, 0), y = hz__stretched(n, 1);
+    hz_map2(ex, f, &x, &y, a, b, &n->value);
+    return true;
+}
+
+/* Cannot fail: the shape rule has made sure that the input broadcasts. */
+hz_tensor hz__stretched(const hz_node *n, int i) {
+    const hz_tensor *x = hz_in(n, i);
     hz_tensor view = *x;
-    if (!hz_same_shape(x, out)) hz_view_broadcast(x, out->rank, out->dim, &view, NULL);
+    if (!hz_same_shape(x, &n->value)) hz_view_broadcast(x, n->value.rank, n->value.dim, &view, NULL);
     return view;
 }
 
-bool hz__forward2(const hz_node *n, const hz_exec *ex, hz_binary f, double a, double b) {
-    hz_tensor x = stretched(hz_in(n, 0), &n->value), y = stretched(hz_in(n, 1), &n->value);
-    hz_map2(ex, f, &x, &y, a, b, &n->value);
-    return true;
+bool hz__check_number(const char *what, double value, hz_error *err) {
+    return !isnan(value) || hz_fail(err, HZ_EINVAL, "%s is NaN", what);
+}
+
+bool hz__shape_broadcast_float(const hz_node *n, hz_tensor *out, hz_error *err) {
+    if (!hz_shape_broadcast(n, out, err)) return false;
+    return hz_dtype_is_float(out->dtype) || hz_shape_float(n, out, err); /* the latter gives the text */
+}
+
+hz_var hz__vjp_zero(const hz_node *n, int i, hz_var dy) {
+    (void)i, (void)dy;
+    return hz_none(n->tape);
 }

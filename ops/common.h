@@ -26,8 +26,20 @@ typedef struct hz__scalars {
     double a, b;
 } hz__scalars;
 
+/* A parameter that is not NaN; otherwise an error that names it. */
+bool hz__check_number(const char *what, double value, hz_error *err);
+
+/* Inputs that broadcast, all f32 or all f64. */
+bool hz__shape_broadcast_float(const hz_node *n, hz_tensor *out, hz_error *err);
+
+/* Input i as a view of the output's shape. */
+hz_tensor hz__stretched(const hz_node *n, int i);
+
 /* forward() of an op that is one kernel: y = f(x; a, b) or z = f(x, y; a, b), inputs broadcast to the output. */
 bool hz__forward1(const hz_node *n, const hz_exec *ex, hz_unary f, double a, double b);
 bool hz__forward2(const hz_node *n, const hz_exec *ex, hz_binary f, double a, double b);
+
+/* vjp() of a piecewise constant function: the derivative is 0, so nothing is handed on. */
+hz_var hz__vjp_zero(const hz_node *n, int i, hz_var dy);
 
 #endif

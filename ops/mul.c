@@ -28,7 +28,7 @@ static const hz_sample samples[] = {
 const hz_op hz_op_mul = {.name = "mul",
                          .n_in = 2,
                          .flags = HZ_OP_POINTWISE,
-                         .shape = hz_shape_broadcast,
+                         .shape = hz__shape_broadcast_float,
                          .forward = mul_forward,
                          .vjp = mul_vjp,
                          .samples = samples,

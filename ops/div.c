@@ -1,0 +1,49 @@
+/* div.c: z = x / y, broadcast.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "ops/common.h"
+
+static bool div_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
+    (void)err;
+    return hz__forward2(n, ex, HZ_DIV, 0, 0);
+}
+
+/* dx = dz / y, dy = −dz / y · z, each summed over what was broadcast */
+static hz_var div_vjp(const hz_node *n, int i, hz_var dz) {
+    hz_var dx = hz_div(dz, n->in[1]);
+    if (i == 0) return hz__sum_like(dx, n->in[0]);
+    return hz_neg(hz__sum_like(hz_mul(dx, n->out), n->in[1]));
+}
+
+static hz_var call(hz_tape *t, const hz_var *x) {
+    (void)t;
+    return hz_div(x[0], x[1]);
+}
+
+static const hz_sample samples[] = {
+    {"matrices",
+     2,
+     {{.rank = 2, .dim = {3, 4}}, {.rank = 2, .dim = {3, 4}, .lo = 0.3, .hi = 3}},
+     call,
+     false},
+    {"broadcast both ways",
+     2,
+     {{.rank = 3, .dim = {2, 1, 3}}, {.rank = 2, .dim = {4, 1}, .lo = 0.3, .hi = 3}},
+     call,
+     false},
+    {"with a number", 2, {{.rank = 0}, {.rank = 2, .dim = {2, 2}, .lo = 0.3, .hi = 3}}, call, false},
+    {"empty", 2, {{.rank = 2, .dim = {0, 3}}, {.rank = 1, .dim = {3}}}, call, false},
+};
+
+const hz_op hz_op_div = {.name = "div",
+                         .n_in = 2,
+                         .flags = HZ_OP_POINTWISE,
+                         .shape = hz__shape_broadcast_float,
+                         .forward = div_forward,
+                         .vjp = div_vjp,
+                         .samples = samples,
+                         .n_samples = HZ__COUNT(samples)};
+
+hz_var hz_div(hz_var x, hz_var y) {
+    return hz_apply2(&hz_op_div, x, y, NULL);
+}

@@ -1,0 +1,39 @@
+/* log.c: y = log x, the natural logarithm.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "ops/common.h"
+
+static bool log_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
+    (void)err;
+    return hz__forward1(n, ex, HZ_LOG, 0, 0);
+}
+
+/* dx = dy / x */
+static hz_var log_vjp(const hz_node *n, int i, hz_var dy) {
+    (void)i;
+    return hz_div(dy, n->in[0]);
+}
+
+static hz_var call(hz_tape *t, const hz_var *x) {
+    (void)t;
+    return hz_log(x[0]);
+}
+
+static const hz_sample samples[] = {
+    {"matrix", 1, {{.rank = 2, .dim = {3, 4}, .lo = 0.3, .hi = 3}}, call, false},
+    {"one number", 1, {{.rank = 0, .lo = 0.3, .hi = 3}}, call, false},
+    {"empty", 1, {{.rank = 2, .dim = {0, 3}}}, call, false},
+};
+
+const hz_op hz_op_log = {.name = "log",
+                         .n_in = 1,
+                         .flags = HZ_OP_POINTWISE,
+                         .shape = hz_shape_float,
+                         .forward = log_forward,
+                         .vjp = log_vjp,
+                         .samples = samples,
+                         .n_samples = HZ__COUNT(samples)};
+
+hz_var hz_log(hz_var x) {
+    return hz_apply1(&hz_op_log, x, NULL);
+}

@@ -1,0 +1,39 @@
+/* sin.c: y = sin x.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "ops/common.h"
+
+static bool sin_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
+    (void)err;
+    return hz__forward1(n, ex, HZ_SIN, 0, 0);
+}
+
+/* dx = dy · cos x */
+static hz_var sin_vjp(const hz_node *n, int i, hz_var dy) {
+    (void)i;
+    return hz_mul(dy, hz_cos(n->in[0]));
+}
+
+static hz_var call(hz_tape *t, const hz_var *x) {
+    (void)t;
+    return hz_sin(x[0]);
+}
+
+static const hz_sample samples[] = {
+    {"matrix", 1, {{.rank = 2, .dim = {3, 4}}}, call, false},
+    {"one number", 1, {{.rank = 0}}, call, false},
+    {"empty", 1, {{.rank = 2, .dim = {0, 3}}}, call, false},
+};
+
+const hz_op hz_op_sin = {.name = "sin",
+                         .n_in = 1,
+                         .flags = HZ_OP_POINTWISE,
+                         .shape = hz_shape_float,
+                         .forward = sin_forward,
+                         .vjp = sin_vjp,
+                         .samples = samples,
+                         .n_samples = HZ__COUNT(samples)};
+
+hz_var hz_sin(hz_var x) {
+    return hz_apply1(&hz_op_sin, x, NULL);
+}

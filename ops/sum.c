@@ -1,0 +1,59 @@
+/* sum.c: y = Σ x over a set of axes.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "ops/reduction.h"
+
+static bool sum_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
+    return hz__reduction_forward(n, ex, HZ_REDUCE_SUM, err);
+}
+
+/* dx = dy, repeated along the axes */
+static hz_var sum_vjp(const hz_node *n, int i, hz_var dy) {
+    (void)i;
+    return hz__broadcast_like(hz__reduction_keep(n, dy), n->in[0]);
+}
+
+static hz_var call_rows(hz_tape *t, const hz_var *x) {
+    (void)t;
+    return hz_sum(x[0], HZ_AXIS(1), false);
+}
+
+static hz_var call_outer(hz_tape *t, const hz_var *x) {
+    (void)t;
+    return hz_sum(x[0], HZ_AXIS(0) | HZ_AXIS(-1), true);
+}
+
+static hz_var call_middle(hz_tape *t, const hz_var *x) {
+    (void)t;
+    return hz_sum(x[0], HZ_AXIS(-2), false);
+}
+
+static hz_var call_all(hz_tape *t, const hz_var *x) {
+    (void)t;
+    return hz_sum(x[0], HZ_ALL_AXES, false);
+}
+
+static const hz_sample samples[] = {
+    {"rows of a matrix", 1, {{.rank = 2, .dim = {3, 4}}}, call_rows, false},
+    {"outer axes, kept", 1, {{.rank = 3, .dim = {2, 3, 4}}}, call_outer, false},
+    {"middle axis, dropped", 1, {{.rank = 3, .dim = {2, 3, 2}}}, call_middle, false},
+    {"all axes", 1, {{.rank = 3, .dim = {2, 1, 3}}}, call_all, false},
+    {"one number", 1, {{.rank = 0}}, call_all, false},
+    {"one element a row", 1, {{.rank = 2, .dim = {3, 1}}}, call_rows, false},
+    {"no rows", 1, {{.rank = 2, .dim = {0, 3}}}, call_rows, false},
+    {"rows without elements", 1, {{.rank = 2, .dim = {3, 0}}}, call_rows, false},
+};
+
+const hz_op hz_op_sum = {.name = "sum",
+                         .n_in = 1,
+                         .attr_size = sizeof(hz__reduction),
+                         .shape = hz__reduction_shape,
+                         .forward = sum_forward,
+                         .vjp = sum_vjp,
+                         .reach = hz__reduction_reach,
+                         .samples = samples,
+                         .n_samples = HZ__COUNT(samples)};
+
+hz_var hz_sum(hz_var x, hz_axes axes, bool keep) {
+    return hz__reduce(&hz_op_sum, x, axes, keep);
+}
