@@ -81,14 +81,32 @@ static void add_loop(loops *l, int64_t dim, int64_t x, int64_t y) {
     l->count *= dim;
 }
 
-/* Offsets of iteration i, the last loop the fastest. */
-static void locate(const loops *l, int64_t i, int64_t *x, int64_t *y) {
-    *x = *y = 0;
+/* Where an iteration over loops is: an index and its offsets in bytes. */
+typedef struct cursor {
+    int64_t x, y;
+    int64_t index[HZ_MAX_RANK];
+} cursor;
+
+/* Iteration i, the last loop the fastest. */
+static cursor locate(const loops *l, int64_t i) {
+    cursor c = {0};
     for (int k = l->rank - 1; k >= 0; k--) {
-        const int64_t index = i % l->dim[k];
+        c.index[k] = i % l->dim[k];
         i /= l->dim[k];
-        *x += index * l->x[k];
-        *y += index * l->y[k];
+        c.x += c.index[k] * l->x[k];
+        c.y += c.index[k] * l->y[k];
+    }
+    return c;
+}
+
+static void advance(const loops *l, cursor *c) {
+    for (int k = l->rank - 1; k >= 0; k--) {
+        c->x += l->x[k];
+        c->y += l->y[k];
+        if (++c->index[k] < l->dim[k]) return;
+        c->index[k] = 0;
+        c->x -= l->dim[k] * l->x[k];
+        c->y -= l->dim[k] * l->y[k];
     }
 }
 
@@ -141,40 +159,43 @@ static int64_t parts_per_row(const plan *p) {
     return (p->n + PART - 1) / PART;
 }
 
-/* Part number `part` of the output whose elements start at x. */
-static double fold_part(const plan *p, const char *x, int64_t part) {
-    const int64_t per_row = parts_per_row(p), start = part % per_row * PART;
-    int64_t offset, unused;
-    locate(&p->reduced, part / per_row, &offset, &unused);
-    return fold_row(p, x + offset + start * p->sx, p->n - start < PART ? p->n - start : PART);
+static double fold_part(const plan *p, const char *row, int64_t part) {
+    const int64_t start = part * PART;
+    return fold_row(p, row + start * p->sx, p->n - start < PART ? p->n - start : PART);
 }
 
 static void finish(const plan *p, char *y, double total) {
     store(p->dtype, y, p->divisor == 1 ? total : total / (double)p->divisor);
 }
 
+/* The output whose elements start at x: its rows in order, each in parts. */
+static double fold_output(const plan *p, const char *x) {
+    const int64_t parts = parts_per_row(p);
+    double total = p->fold->identity;
+    if (p->reduced.count == 1 && parts == 1) return fold_row(p, x, p->n);
+    cursor row = locate(&p->reduced, 0);
+    for (int64_t r = 0; r < p->reduced.count; r++, advance(&p->reduced, &row))
+        for (int64_t part = 0; part < parts; part++)
+            total = p->fold->combine(total, fold_part(p, x + row.x, part));
+    return total;
+}
+
 /* Outputs begin … end − 1, each by itself. */
 static void fold_outputs(const void *ctx, int64_t begin, int64_t end) {
     const plan *p = ctx;
-    const int64_t parts = p->reduced.count * parts_per_row(p);
-    for (int64_t i = begin; i < end; i++) {
-        int64_t x, y;
-        double total = p->fold->identity;
-        locate(&p->kept, i, &x, &y);
-        for (int64_t part = 0; part < parts; part++)
-            total = p->fold->combine(total, fold_part(p, p->x + x, part));
-        finish(p, p->y + y, total);
-    }
+    cursor at = locate(&p->kept, begin);
+    for (int64_t i = begin; i < end; i++, advance(&p->kept, &at))
+        finish(p, p->y + at.y, fold_output(p, p->x + at.x));
 }
 
 /* Parts begin … end − 1 of all outputs, into p->partial. */
 static void fold_parts(const void *ctx, int64_t begin, int64_t end) {
     const plan *p = ctx;
-    const int64_t parts = p->reduced.count * parts_per_row(p);
+    const int64_t per_row = parts_per_row(p), per_output = p->reduced.count * per_row;
     for (int64_t i = begin; i < end; i++) {
-        int64_t x, unused;
-        locate(&p->kept, i / parts, &x, &unused);
-        p->partial[i] = fold_part(p, p->x + x, i % parts);
+        const cursor output = locate(&p->kept, i / per_output);
+        const cursor row = locate(&p->reduced, i % per_output / per_row);
+        p->partial[i] = fold_part(p, p->x + output.x + row.x, i % per_row);
     }
 }
 
@@ -186,13 +207,12 @@ static bool fold_rows_in_parts(const hz_exec *ex, plan *p) {
     if (!block) return false;
     p->partial = block->data;
     hz__parallel_for(ex, p->kept.count * p->reduced.count * p->n, p->kept.count * parts, fold_parts, p);
-    for (int64_t i = 0; i < p->kept.count; i++) {
-        int64_t unused, y;
+    cursor at = locate(&p->kept, 0);
+    for (int64_t i = 0; i < p->kept.count; i++, advance(&p->kept, &at)) {
         double total = p->fold->identity;
-        locate(&p->kept, i, &unused, &y);
         for (int64_t part = 0; part < parts; part++)
             total = p->fold->combine(total, p->partial[i * parts + part]);
-        finish(p, p->y + y, total);
+        finish(p, p->y + at.y, total);
     }
     hz_block_unref(block);
     return true;
@@ -230,15 +250,13 @@ static void fold_column_blocks(const void *ctx, int64_t begin, int64_t end) {
     double acc[BLOCK];
     for (int64_t i = begin; i < end; i++) {
         const int64_t start = i % per_row * BLOCK, n = p->n - start < BLOCK ? p->n - start : BLOCK;
-        int64_t x, y;
-        locate(&p->kept, i / per_row, &x, &y);
+        const cursor at = locate(&p->kept, i / per_row);
         for (int64_t j = 0; j < n; j++) acc[j] = p->fold->identity;
         for (int64_t r = 0; r < p->reduced.count; r += rows) {
-            int64_t offset, unused;
-            locate(&p->reduced, r, &offset, &unused);
-            fold_columns(p, p->x + x + offset + start * p->sx, rows, stride, n, acc);
+            const cursor row = locate(&p->reduced, r);
+            fold_columns(p, p->x + at.x + row.x + start * p->sx, rows, stride, n, acc);
         }
-        for (int64_t j = 0; j < n; j++) finish(p, p->y + y + (start + j) * p->sy, acc[j]);
+        for (int64_t j = 0; j < n; j++) finish(p, p->y + at.y + (start + j) * p->sy, acc[j]);
     }
 }
 
@@ -628,7 +646,7 @@ static void normalize_grad_groups(const void *ctx, int64_t begin, int64_t end) {
         for (int64_t o = 0; o < j->g.outer; o++) {
             const int64_t at = row_offset(j, group, o);
             sum += j->reduce->fold[HZ_REDUCE_SUM].row(j->g.inner, j->dy + at);
-            dot += j->reduce->normalized_dot(j->g.inner, j->x + at, j->dy + at, m.mean, m.rstd);
+            dot += j->reduce->dot_about(j->g.inner, j->x + at, j->dy + at, m.mean);
         }
         for (int64_t o = 0; o < j->g.outer; o++) {
             const int64_t at = row_offset(j, group, o);

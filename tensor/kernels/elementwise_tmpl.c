@@ -192,10 +192,12 @@ static inline real quotient(real x, real y, real a, real b) {
     return x / y;
 }
 static inline real larger(real x, real y, real a, real b) {
-    return ((x > y) | (x != x)) ? x : y; /* if only y is NaN, neither holds and it is y */
+    const real numbers = x > y ? x : y; /* y, if only y is NaN */
+    return x == x ? numbers : x;
 }
 static inline real smaller(real x, real y, real a, real b) {
-    return ((x < y) | (x != x)) ? x : y;
+    const real numbers = x < y ? x : y;
+    return x == x ? numbers : x;
 }
 static inline real axpy(real x, real y, real a, real b) {
     return a * x + y;

@@ -40,8 +40,8 @@ typedef struct hz__reduce {
     /* dx = y·(dy − dot) */
     void (*softmax_grad)(int64_t n, const void *y, const void *dy, double dot, void *dx);
 
-    /* Σ dy·(x − mean)·rstd */
-    double (*normalized_dot)(int64_t n, const void *x, const void *dy, double mean, double rstd);
+    /* Σ (x − mean)·y */
+    double (*dot_about)(int64_t n, const void *x, const void *y, double mean);
 
     /* dx = (dy − mean_dy − (x − mean)·rstd·mean_dot)·rstd */
     void (*normalize_grad)(int64_t n, const void *x, const void *dy, double mean, double rstd, double mean_dy,

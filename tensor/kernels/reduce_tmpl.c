@@ -11,131 +11,176 @@
 #include "tensor/kernels/reduce.h"
 #include "tensor/kernels/template.h"
 
-enum { LANES = 32 };
+enum {
+    LANES = 32,
+    SHORT = 12 /* a row this short is not worth setting up the lanes for */
+};
 
-typedef double fold_fn(double acc, double x);
-typedef double term_fn(double x, double y, double a, double b);
+typedef double take_fn(double acc, double x);
+typedef double take4_fn(double acc, real a, real b, real c, real d);
+typedef real term_fn(real x, real y, real a);
 
-/* ---- folds ---- */
+/* ---- folds: one element, four elements, two accumulators ---- */
 
 static inline double add(double a, double b) {
     return a + b;
 }
-static inline double add_square(double a, double x) {
-    return a + x * x;
+static inline double add4(double acc, real a, real b, real c, real d) {
+    return acc + (double)((a + b) + (c + d)); /* two roundings in real, and a quarter of the conversions */
+}
+static inline double add_square(double acc, double x) {
+    return acc + x * x;
+}
+static inline double add_square4(double acc, real a, real b, real c, real d) {
+    return add_square(add_square(add_square(add_square(acc, (double)a), (double)b), (double)c), (double)d);
 }
 static inline double multiply(double a, double b) {
     return a * b;
 }
-static inline double larger(double a, double b) {
-    return ((a > b) | (a != a)) ? a : b; /* NaN if either is */
-}
-static inline double smaller(double a, double b) {
-    return ((a < b) | (a != a)) ? a : b;
+static inline double multiply4(double acc, real a, real b, real c, real d) {
+    return acc * (double)a * (double)b * (double)c * (double)d; /* in real, partial products might overflow */
 }
 
-HZ_INLINE double combine_lanes(double *acc, fold_fn *combine) {
+/* NaN if either is: where only b is NaN, the first line gives b. Two plain selections vectorise; a condition
+ * with || does not. */
+static inline double larger(double a, double b) {
+    const double numbers = a > b ? a : b;
+    return a == a ? numbers : a;
+}
+static inline double smaller(double a, double b) {
+    const double numbers = a < b ? a : b;
+    return a == a ? numbers : a;
+}
+static inline real larger_real(real a, real b) {
+    const real numbers = a > b ? a : b;
+    return a == a ? numbers : a;
+}
+static inline real smaller_real(real a, real b) {
+    const real numbers = a < b ? a : b;
+    return a == a ? numbers : a;
+}
+static inline double larger4(double acc, real a, real b, real c, real d) {
+    return larger(acc, (double)larger_real(larger_real(a, b), larger_real(c, d)));
+}
+static inline double smaller4(double acc, real a, real b, real c, real d) {
+    return smaller(acc, (double)smaller_real(smaller_real(a, b), smaller_real(c, d)));
+}
+
+HZ_INLINE double combine_lanes(double *acc, take_fn *combine) {
     for (int width = LANES / 2; width > 0; width /= 2)
         for (int j = 0; j < width; j++) acc[j] = combine(acc[j], acc[j + width]);
     return acc[0];
 }
 
-HZ_INLINE double fold_row(int64_t n, const void *px, double identity, fold_fn *take, fold_fn *combine) {
+HZ_INLINE double fold_row(int64_t n, const void *px, double identity, take_fn *take, take4_fn *take4,
+                          take_fn *combine) {
     const real *x = px;
     double acc[LANES];
-    int64_t i = 0;
-    for (int j = 0; j < LANES; j++) acc[j] = identity;
-    for (; i + LANES <= n; i += LANES) {
-#pragma omp simd
-        for (int j = 0; j < LANES; j++) acc[j] = take(acc[j], (double)x[i + j]);
+    if (n <= SHORT) {
+        for (int64_t i = 0; i < n; i++) identity = take(identity, (double)x[i]);
+        return identity;
     }
-    for (int j = 0; i + j < n; j++) acc[j] = take(acc[j], (double)x[i + j]);
+    for (int j = 0; j < LANES; j++) acc[j] = identity;
+    for (; n >= 4 * LANES; n -= 4 * LANES, x += 4 * LANES) {
+#pragma omp simd
+        for (int j = 0; j < LANES; j++)
+            acc[j] = take4(acc[j], x[j], x[j + LANES], x[j + 2 * LANES], x[j + 3 * LANES]);
+    }
+    for (; n >= LANES; n -= LANES, x += LANES) {
+#pragma omp simd
+        for (int j = 0; j < LANES; j++) acc[j] = take(acc[j], (double)x[j]);
+    }
+    for (int j = 0; j < n; j++) acc[j] = take(acc[j], (double)x[j]);
     return combine_lanes(acc, combine);
 }
 
 /* Four rows at a time: the accumulators are read and written once for four elements. */
 HZ_INLINE void fold_columns(int64_t rows, int64_t stride, int64_t n, const void *px, double *restrict acc,
-                            fold_fn *take) {
+                            take_fn *take, take4_fn *take4) {
     const real *x = px;
-    int64_t r = 0;
-    for (; r + 4 <= rows; r += 4, x += 4 * stride) {
+    for (; rows >= 4; rows -= 4, x += 4 * stride) {
         const real *x1 = x + stride, *x2 = x + 2 * stride, *x3 = x + 3 * stride;
 #pragma omp simd
-        for (int64_t j = 0; j < n; j++)
-            acc[j] =
-                take(take(take(take(acc[j], (double)x[j]), (double)x1[j]), (double)x2[j]), (double)x3[j]);
+        for (int64_t j = 0; j < n; j++) acc[j] = take4(acc[j], x[j], x1[j], x2[j], x3[j]);
     }
-    for (; r < rows; r++, x += stride) {
+    for (; rows > 0; rows--, x += stride) {
 #pragma omp simd
         for (int64_t j = 0; j < n; j++) acc[j] = take(acc[j], (double)x[j]);
     }
 }
 
 static double row_sum(int64_t n, const void *x) {
-    return fold_row(n, x, 0, add, add);
+    return fold_row(n, x, 0, add, add4, add);
 }
 static double row_max(int64_t n, const void *x) {
-    return fold_row(n, x, -INFINITY, larger, larger);
+    return fold_row(n, x, -INFINITY, larger, larger4, larger);
 }
 static double row_min(int64_t n, const void *x) {
-    return fold_row(n, x, INFINITY, smaller, smaller);
+    return fold_row(n, x, INFINITY, smaller, smaller4, smaller);
 }
 static double row_prod(int64_t n, const void *x) {
-    return fold_row(n, x, 1, multiply, multiply);
+    return fold_row(n, x, 1, multiply, multiply4, multiply);
 }
 static double row_sum_squares(int64_t n, const void *x) {
-    return fold_row(n, x, 0, add_square, add);
+    return fold_row(n, x, 0, add_square, add_square4, add);
 }
 static void columns_sum(int64_t rows, int64_t stride, int64_t n, const void *x, double *acc) {
-    fold_columns(rows, stride, n, x, acc, add);
+    fold_columns(rows, stride, n, x, acc, add, add4);
 }
 static void columns_max(int64_t rows, int64_t stride, int64_t n, const void *x, double *acc) {
-    fold_columns(rows, stride, n, x, acc, larger);
+    fold_columns(rows, stride, n, x, acc, larger, larger4);
 }
 static void columns_min(int64_t rows, int64_t stride, int64_t n, const void *x, double *acc) {
-    fold_columns(rows, stride, n, x, acc, smaller);
+    fold_columns(rows, stride, n, x, acc, smaller, smaller4);
 }
 static void columns_prod(int64_t rows, int64_t stride, int64_t n, const void *x, double *acc) {
-    fold_columns(rows, stride, n, x, acc, multiply);
+    fold_columns(rows, stride, n, x, acc, multiply, multiply4);
 }
 static void columns_sum_squares(int64_t rows, int64_t stride, int64_t n, const void *x, double *acc) {
-    fold_columns(rows, stride, n, x, acc, add_square);
+    fold_columns(rows, stride, n, x, acc, add_square, add_square4);
 }
 
-/* ---- sums of terms of two rows ---- */
+/* ---- sums of terms of two rows; the terms are added by fours like those of add4 ---- */
 
-HZ_INLINE double sum_terms(int64_t n, const void *px, const void *py, double a, double b, term_fn *term) {
+HZ_INLINE double sum_terms(int64_t n, const void *px, const void *py, double a, term_fn *term) {
     const real *x = px, *y = py;
+    const real c = (real)a;
     double acc[LANES] = {0};
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
+    for (; n >= 4 * LANES; n -= 4 * LANES, x += 4 * LANES, y += 4 * LANES) {
 #pragma omp simd
-        for (int j = 0; j < LANES; j++) acc[j] += term((double)x[i + j], (double)y[i + j], a, b);
+        for (int j = 0; j < LANES; j++)
+            acc[j] = add4(acc[j], term(x[j], y[j], c), term(x[j + LANES], y[j + LANES], c),
+                          term(x[j + 2 * LANES], y[j + 2 * LANES], c),
+                          term(x[j + 3 * LANES], y[j + 3 * LANES], c));
     }
-    for (int j = 0; i + j < n; j++) acc[j] += term((double)x[i + j], (double)y[i + j], a, b);
+    for (; n >= LANES; n -= LANES, x += LANES, y += LANES) {
+#pragma omp simd
+        for (int j = 0; j < LANES; j++) acc[j] += (double)term(x[j], y[j], c);
+    }
+    for (int j = 0; j < n; j++) acc[j] += (double)term(x[j], y[j], c);
     return combine_lanes(acc, add);
 }
 
-static inline double product(double x, double y, double a, double b) {
-    (void)a, (void)b;
+static inline real product(real x, real y, real a) {
+    (void)a;
     return x * y;
 }
-static inline double square_about(double x, double y, double mean, double b) {
-    (void)y, (void)b;
+static inline real square_about(real x, real y, real mean) {
+    (void)y;
     return (x - mean) * (x - mean);
 }
-static inline double normalized_product(double x, double dy, double mean, double rstd) {
-    return dy * ((x - mean) * rstd);
+static inline real product_about(real x, real y, real mean) {
+    return (x - mean) * y;
 }
 
 static double dot(int64_t n, const void *x, const void *y) {
-    return sum_terms(n, x, y, 0, 0, product);
+    return sum_terms(n, x, y, 0, product);
 }
 static double squares_about(int64_t n, const void *x, double mean) {
-    return sum_terms(n, x, x, mean, 0, square_about);
+    return sum_terms(n, x, x, mean, square_about);
 }
-static double normalized_dot(int64_t n, const void *x, const void *dy, double mean, double rstd) {
-    return sum_terms(n, x, dy, mean, rstd, normalized_product);
+static double dot_about(int64_t n, const void *x, const void *y, double mean) {
+    return sum_terms(n, x, y, mean, product_about);
 }
 
 /* ---- rows that come out as rows ---- */
@@ -143,9 +188,9 @@ static double normalized_dot(int64_t n, const void *x, const void *dy, double me
 static void shift_scale(int64_t n, const void *px, double shift, double scale, void *py) {
     const real *x = px;
     real *y = py;
-    const real by = (real)shift, factor = (real)scale;
+    const real high = (real)shift, low = (real)(shift - (double)high), factor = (real)scale;
 #pragma omp simd
-    for (int64_t i = 0; i < n; i++) y[i] = (x[i] - by) * factor;
+    for (int64_t i = 0; i < n; i++) y[i] = ((x[i] - high) - low) * factor; /* no error of |shift|·ε */
 }
 
 static void shift_twice(int64_t n, const void *px, double first, double second, void *py) {
@@ -202,6 +247,6 @@ const hz__reduce HZ_KERNEL(reduce) = {
     .shift_scale = shift_scale,
     .shift_twice = shift_twice,
     .softmax_grad = softmax_grad,
-    .normalized_dot = normalized_dot,
+    .dot_about = dot_about,
     .normalize_grad = normalize_grad,
 };
