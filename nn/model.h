@@ -1,0 +1,61 @@
+/* model.h: trained networks by name: "squeezenet1_0:weights.safetensors".
+ *
+ *   hz_model m;
+ *   if (!hz_model_open("squeezenet1_0:squeezenet.safetensors", NULL, &m, &err)) …
+ *   if (!hz_preprocess_file(&m.preprocess, "cat.png", NULL, &image, &err)) …
+ *   hz_var x = hz_name(hz_input(t, &image), "pixels"), scores = hz_model_forward(&m, x);
+ *   if (!hz_tape_ok(t, &err)) …
+ *   hz_model_close(&m);                                   after the tape: its leaves borrow the weights
+ *
+ * The definitions are in nn/models/, each written as an example of writing one.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef HZ_NN_MODEL_H
+#define HZ_NN_MODEL_H
+
+#include "nn/layers.h"
+#include "nn/preprocess.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Record a network on net->tape: x (N, 3, H, W) → scores before softmax (N, classes), named "logits". */
+typedef hz_var (*hz_forward_fn)(hz_net *net, hz_var x);
+
+typedef struct hz_arch {
+    const char *name;         /* "resnet50", as in a model's spec */
+    const char *about;        /* one line */
+    int64_t classes;          /* scores per picture */
+    hz_preprocess preprocess; /* the input it was trained on */
+    hz_forward_fn forward;
+} hz_arch;
+
+/* All architectures; the list ends with a name of NULL. */
+extern const hz_arch hz_archs[];
+const hz_arch *hz_arch_named(const char *name); /* NULL if there is none */
+
+hz_var hz_squeezenet1_0(hz_net *net, hz_var x);
+hz_var hz_resnet20(hz_net *net, hz_var x);
+hz_var hz_resnet50(hz_net *net, hz_var x);
+
+/* ---- an architecture with its weights ---- */
+
+typedef struct hz_model {
+    const hz_arch *arch;
+    hz_preprocess preprocess; /* a copy of arch->preprocess, for the caller to change */
+    hz_weights *weights;
+} hz_model;
+
+/* spec is "ARCH:PATH", PATH as for hz_weights_open. An unknown ARCH is HZ_ENOTFOUND and lists the known ones. That the
+ * weights are those of the network shows when it is recorded. */
+bool hz_model_open(const char *spec, const hz_allocator *alloc, hz_model *model, hz_error *err);
+void hz_model_close(hz_model *model); /* one that failed to open is legal */
+
+/* Scores for x on x's tape; the network's layers are named there. */
+hz_var hz_model_forward(const hz_model *model, hz_var x);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,52 @@
+/* resnet50.c: ResNet-50 (He et al. 2016), ImageNet, 25.6 million parameters, under the names Keras gives its layers.
+ *
+ * Four stages, "res2" to "res5", of 3, 4, 6 and 3 blocks "a", "b", …. A block runs 1 × 1, 3 × 3 and 1 × 1 convolutions
+ * ("res2a_branch2a" to "c", each with its batch norm "bn2a_branch2a") beside a shortcut, which in block a is a
+ * convolution ("res2a_branch1") and else x itself. "res2a" is the block's output after its last ReLU. ReLUs and sums
+ * carry Keras's running numbers, too: "activation_1", "add_1". A stage halves the picture in its first 1 × 1 kernel.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "nn/model.h"
+
+#include <stdio.h>
+
+static const double eps = 1e-3; /* of every batch norm */
+
+/* The convolution "res2a_branch2a" and its batch norm "bn2a_branch2a". */
+static hz_var conv_bn(hz_net *net, int stage, char block, const char *branch, hz_var x, hz_conv2d_opts opts) {
+    char conv[32], bn[32];
+    snprintf(conv, sizeof conv, "res%d%c_branch%s", stage, block, branch);
+    snprintf(bn, sizeof bn, "bn%d%c_branch%s", stage, block, branch);
+    return hz_layer_batch_norm(net, bn, hz_layer_conv2d(net, conv, x, &opts), eps);
+}
+
+/* "add" for number 0, then "add_1", …; likewise "activation". */
+static hz_var numbered(hz_var x, const char *name, int number) {
+    return number ? hz_namef(x, "%s_%d", name, number) : hz_name(x, name);
+}
+
+/* number counts the blocks of the whole network from 0. */
+static hz_var bottleneck(hz_net *net, int stage, char block, int number, hz_var x) {
+    int64_t stride = block == 'a' && stage > 2 ? 2 : 1;
+    const hz_conv2d_opts one = {.stride = {1, 1}}, first = {.stride = {stride, stride}},
+                         three = {.pad = {1, 1}};
+    hz_var y = numbered(hz_relu(conv_bn(net, stage, block, "2a", x, first)), "activation", 3 * number + 1);
+    y = numbered(hz_relu(conv_bn(net, stage, block, "2b", y, three)), "activation", 3 * number + 2);
+    y = conv_bn(net, stage, block, "2c", y, one);
+    if (block == 'a') x = conv_bn(net, stage, block, "1", x, first);
+    y = numbered(hz_add(y, x), "add", number);
+    y = numbered(hz_relu(y), "activation", 3 * number + 3);
+    return hz_namef(y, "res%d%c", stage, block);
+}
+
+hz_var hz_resnet50(hz_net *net, hz_var x) { /* (N, 3, 224, 224) */
+    static const int blocks[] = {3, 4, 6, 3};
+    const hz_pool2d_opts pool = {.kernel = {3, 3}, .stride = {2, 2}, .pad = {1, 1}};
+    x = hz_layer_conv2d(net, "conv1", x, &(hz_conv2d_opts){.stride = {2, 2}, .pad = {3, 3}});
+    x = hz_name(hz_relu(hz_layer_batch_norm(net, "bn_conv1", x, eps)), "activation"); /* (N, 64, 112, 112) */
+    x = hz_name(hz_max_pool2d(x, &pool), "max_pooling2d");                            /* (N, 64, 56, 56) */
+    for (int stage = 2, number = 0; stage <= 5; stage++)
+        for (int k = 0; k < blocks[stage - 2]; k++) x = bottleneck(net, stage, (char)('a' + k), number++, x);
+    x = hz_name(hz_mean(x, HZ_AXIS(2) | HZ_AXIS(3), false), "avg_pool"); /* (N, 2048) */
+    return hz_name(hz_layer_linear(net, "fc1000", x), "logits");         /* (N, 1000) */
+}

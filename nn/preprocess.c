@@ -1,0 +1,161 @@
+/* preprocess.c: from a picture to a network's input. Start with hz_preprocess_file.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "nn/preprocess.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#include "nn/internal.h"
+#include "nn/resample.h"
+#include "tensor/file.h"
+#include "tensor/image.h"
+#include "tensor/npy.h"
+
+enum { CHANNELS = 3, MAX_SIZE = 16384 };
+
+bool hz_preprocess_check(const hz_preprocess *p, hz_error *err) {
+    int64_t resize = p->resize ? p->resize : p->size;
+    if (p->size < 1 || p->size > MAX_SIZE)
+        return hz_fail(err, HZ_EINVAL, "input size %" PRId64 " is not between 1 and %d", p->size, MAX_SIZE);
+    if (resize < p->size || resize > MAX_SIZE)
+        return hz_fail(err, HZ_EINVAL, "resize %" PRId64 " is not between the input size %" PRId64 " and %d",
+                       resize, p->size, MAX_SIZE);
+    if (!(p->range >= 0 && isfinite(p->range)))
+        return hz_fail(err, HZ_EINVAL, "range %g is not positive", p->range);
+    for (int c = 0; c < CHANNELS; c++)
+        if (!isfinite(p->mean[c]) || !(p->std[c] >= 0 && isfinite(p->std[c])))
+            return hz_fail(err, HZ_EINVAL, "mean %g or std %g is not finite, or std is negative", p->mean[c],
+                           p->std[c]);
+    return true;
+}
+
+/* ---- resize and crop ---- */
+
+/* in pixels become in·resize/shorter, of which the middle size are wanted. */
+static hz__resample_axis fit_axis(const hz_preprocess *p, int64_t in, int64_t shorter) {
+    int64_t resize = p->resize ? p->resize : p->size, out = (2 * in * resize + shorter) / (2 * shorter);
+    return (hz__resample_axis){.in = in, .out = out, .first = (out - p->size) / 2, .count = p->size};
+}
+
+static bool is_picture(const hz_tensor *t) {
+    return t->dtype == HZ_U8 && t->rank == 3 && t->dim[2] == CHANNELS && t->dim[0] >= 1 && t->dim[1] >= 1 &&
+           t->dim[0] <= INT32_MAX && t->dim[1] <= INT32_MAX;
+}
+
+static void copy_pixels(const hz_tensor *from, const hz_tensor *to) {
+    uint8_t *y = to->data;
+    for (int64_t i = 0; i < to->dim[0]; i++)
+        for (int64_t j = 0; j < to->dim[1]; j++)
+            for (int64_t c = 0; c < CHANNELS; c++)
+                *y++ = ((const uint8_t *)from->data)[hz_offset(from, (const int64_t[]){i, j, c})];
+}
+
+bool hz_preprocess_fit(const hz_preprocess *p, const hz_tensor *picture, const hz_allocator *alloc,
+                       hz_tensor *fitted, hz_error *err) {
+    if (!hz_preprocess_check(p, err)) return false;
+    if (!is_picture(picture))
+        return hz_fail(err, HZ_ESHAPE, "a picture is u8 (H, W, 3), not %s %s", hz_dtype_name(picture->dtype),
+                       hz_shape_str(picture).s);
+    int64_t h = picture->dim[0], w = picture->dim[1], shorter = h < w ? h : w;
+    void *data = hz_alloc(alloc, (size_t)(p->size * p->size * CHANNELS));
+    if (!data) return hz_fail(err, HZ_ENOMEM, "no memory for a picture of %" PRId64 "² pixels", p->size);
+    *fitted = hz_tensor_of(data, HZ_U8, HZ_DIMS(p->size, p->size, CHANNELS));
+    if (h == p->size && w == p->size) {
+        copy_pixels(picture, fitted);
+        return true;
+    }
+    if (hz__resample(picture, fit_axis(p, h, shorter), fit_axis(p, w, shorter), alloc, fitted, err))
+        return true;
+    hz_free(alloc, data);
+    return false;
+}
+
+/* ---- numbers ---- */
+
+/* y = a·pixel + b for one channel of one picture. */
+static void normalize_plane(const hz_tensor *pixels, int64_t n, int64_t colour, double a, double b,
+                            float *y) {
+    const uint8_t *x = (const uint8_t *)pixels->data + n * pixels->stride[0] + colour * pixels->stride[1];
+    for (int64_t i = 0; i < pixels->dim[2]; i++)
+        for (int64_t j = 0; j < pixels->dim[3]; j++)
+            *y++ = (float)(a * x[i * pixels->stride[2] + j * pixels->stride[3]] + b);
+}
+
+bool hz_preprocess_normalize(const hz_preprocess *p, const hz_tensor *pixels, const hz_tensor *input,
+                             hz_error *err) {
+    hz_tensor rgb;
+    if (!hz_preprocess_check(p, err)) return false;
+    if (pixels->dtype != HZ_U8 || input->dtype != HZ_F32 || !hz_is_contiguous(input) || input->rank != 4 ||
+        input->dim[1] != CHANNELS || pixels->rank != 4 ||
+        !hz_view_broadcast(pixels, 4, input->dim, &rgb, NULL))
+        return hz_fail(err, HZ_ESHAPE, "pixels %s %s do not fill an input %s %s",
+                       hz_dtype_name(pixels->dtype), hz_shape_str(pixels).s, hz_dtype_name(input->dtype),
+                       hz_shape_str(input).s);
+    int64_t plane = rgb.dim[2] * rgb.dim[3];
+    for (int64_t n = 0; n < rgb.dim[0]; n++)
+        for (int64_t c = 0; c < CHANNELS; c++) {
+            int64_t colour = p->order == HZ_BGR ? CHANNELS - 1 - c : c;
+            double range = p->range > 0 ? p->range : 255, std = p->std[colour] > 0 ? p->std[colour] : 1;
+            normalize_plane(&rgb, n, colour, range / 255 / std, -p->mean[colour] / std,
+                            (float *)input->data + (n * CHANNELS + c) * plane);
+        }
+    return true;
+}
+
+/* ---- files ---- */
+
+/* (H, W, 3) seen as (1, 3, H, W). */
+static hz_tensor as_batch(const hz_tensor *picture) {
+    hz_tensor t = *picture;
+    t.rank = 4;
+    t.dim[0] = t.stride[0] = 1;
+    t.dim[1] = picture->dim[2], t.stride[1] = picture->stride[2];
+    t.dim[2] = picture->dim[0], t.stride[2] = picture->stride[0];
+    t.dim[3] = picture->dim[1], t.stride[3] = picture->stride[1];
+    return t;
+}
+
+static bool fit_picture(const hz_preprocess *p, const hz_tensor *picture, const hz_allocator *alloc,
+                        hz_tensor *input, hz_error *err) {
+    hz_tensor fitted;
+    if (!hz_preprocess_fit(p, picture, alloc, &fitted, err)) return false;
+    hz_tensor batch = as_batch(&fitted);
+    void *data = hz_alloc(alloc, hz_nbytes(&batch) * sizeof(float));
+    *input = hz_tensor_of(data, HZ_F32, 4, batch.dim);
+    bool ok = data ? hz_preprocess_normalize(p, &batch, input, err)
+                   : hz_fail(err, HZ_ENOMEM, "no memory for an input of %" PRId64 "² pixels", p->size);
+    if (!ok) hz_free(alloc, data);
+    hz_free(alloc, fitted.data);
+    return ok;
+}
+
+/* The array of a .npy file, if it is an input, with its batch axis. */
+static bool load_input(const hz_preprocess *p, const char *path, const hz_allocator *alloc, hz_tensor *input,
+                       hz_error *err) {
+    const int64_t dim[] = {1, CHANNELS, p->size, p->size};
+    hz_tensor array, batch;
+    if (!hz_npy_load(path, alloc, &array, err)) return false;
+    bool fits = array.dtype == HZ_F32 && (array.rank == 4 || array.rank == 3) &&
+                hz_view_broadcast(&array, 4, dim, &batch, NULL) && hz_numel(&array) == hz_numel(&batch);
+    if (!fits)
+        hz_fail(err, HZ_ESHAPE, "%s: an array %s %s is no input f32 %s or %s", hz_label(path).s,
+                hz_dtype_name(array.dtype), hz_shape_str(&array).s, hz_dims_str(3, dim + 1).s,
+                hz_dims_str(4, dim).s);
+    if (fits)
+        *input = batch;
+    else
+        hz_free(alloc, array.data);
+    return fits;
+}
+
+bool hz_preprocess_file(const hz_preprocess *p, const char *path, const hz_allocator *alloc, hz_tensor *input,
+                        hz_error *err) {
+    hz_tensor picture;
+    if (!hz_preprocess_check(p, err)) return false;
+    if (hz__ends_with(path, ".npy")) return load_input(p, path, alloc, input, err);
+    if (!hz_image_load(path, CHANNELS, alloc, &picture, err)) return false;
+    bool ok = fit_picture(p, &picture, alloc, input, err) || hz_fail_in(err, "%s", hz_label(path).s);
+    hz_free(alloc, picture.data);
+    return ok;
+}
