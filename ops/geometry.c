@@ -41,7 +41,7 @@ static bool in_range(int64_t value, int64_t least) {
     return value >= least && value <= INT32_MAX;
 }
 
-bool hz__window_check(const hz__window *w, const char *axis, hz_error *err) {
+bool hz__window_check(const hz__axis_window *w, const char *axis, hz_error *err) {
     const struct {
         const char *what;
         int64_t value, least;
@@ -59,28 +59,33 @@ bool hz__window_check(const hz__window *w, const char *axis, hz_error *err) {
     return true;
 }
 
-static int64_t span(const hz__window *w) {
+int64_t hz__window_pad(int64_t both, int64_t one) {
+    bool sane = in_range(both, -INT32_MAX) && in_range(one, -INT32_MAX);
+    return sane ? both + one : INT64_MAX;
+}
+
+static int64_t span(const hz__axis_window *w) {
     return w->dilation * (w->kernel - 1) + 1;
 }
 
-void hz__window_reach(const hz__window *w, int k, const hz_box *out, hz_box *in) {
+void hz__window_reach(const hz__axis_window *w, int k, const hz_box *out, hz_box *in) {
     in->lo[k] = out->lo[k] * w->stride - w->pad_before;
     in->hi[k] = (out->hi[k] - 1) * w->stride - w->pad_before + span(w);
 }
 
-void hz__window_crop(hz__window *w, int k, const hz_box *out, const hz_box *in) {
+void hz__window_crop(hz__axis_window *w, int k, const hz_box *out, const hz_box *in) {
     hz_box whole;
     hz__window_reach(w, k, out, &whole);
     w->pad_before = in->lo[k] - whole.lo[k];
     w->pad_after = whole.hi[k] - in->hi[k];
 }
 
-void hz__window_touching(const hz__window *w, int k, const hz_box *covered, hz_box *positions) {
+void hz__window_touching(const hz__axis_window *w, int k, const hz_box *covered, hz_box *positions) {
     positions->lo[k] = hz__ceil_div(covered->lo[k] + w->pad_before - span(w) + 1, w->stride);
     positions->hi[k] = hz__floor_div(covered->hi[k] - 1 + w->pad_before, w->stride) + 1;
 }
 
-void hz__window_crop_touching(hz__window *w, int k, const hz_box *covered, const hz_box *positions) {
+void hz__window_crop_touching(hz__axis_window *w, int k, const hz_box *covered, const hz_box *positions) {
     int64_t extent = covered->hi[k] - covered->lo[k], count = positions->hi[k] - positions->lo[k];
     w->pad_before += covered->lo[k] - positions->lo[k] * w->stride;
     w->pad_after = (count - 1) * w->stride + span(w) - extent - w->pad_before;
