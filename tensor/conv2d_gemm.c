@@ -25,20 +25,14 @@ enum {
 
 /* ---- cutting ---- */
 
-static int64_t smaller(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-static int64_t larger(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
 static int64_t div_up(int64_t a, int64_t b) {
     return (a - 1) / b + 1; /* a ≥ 1 */
 }
 
 /* total cut into equal blocks of at most most elements, in multiples of 16 where that changes little. */
 static int64_t equal_blocks(int64_t total, int64_t most) {
-    const int64_t block = div_up(total, div_up(total, larger(most, 1)));
-    return block >= 64 ? smaller((block + 15) / 16 * 16, total) : block;
+    const int64_t block = div_up(total, div_up(total, hz__larger(most, 1)));
+    return block >= 64 ? hz__smaller((block + 15) / 16 * 16, total) : block;
 }
 
 /* How the output positions are cut into tiles. */
@@ -59,7 +53,7 @@ static tiling tile_images(const hz__conv2d *v, int64_t most) {
 
 static hz__tile tile_at(const hz__conv2d *v, const tiling *t, int64_t index) {
     const int64_t n0 = index / t->per_image * t->images, p0 = index % t->per_image * t->width;
-    return (hz__tile){n0, smaller(n0 + t->images, v->n), p0, smaller(p0 + t->width, v->p)};
+    return (hz__tile){n0, hz__smaller(n0 + t->images, v->n), p0, hz__smaller(p0 + t->width, v->p)};
 }
 
 static int64_t images_of(const hz__tile *tile) {
@@ -83,7 +77,7 @@ static int64_t pitch_of(int64_t columns) {
  * not read it. */
 static int64_t position_stride(const hz__planes *t, const int64_t *extent, int64_t channels) {
     if (channels > 1 && t->stride[1] < 0) return -1;
-    if (extent[1] == 1) return larger(-1, extent[0] == 1 ? 1 : t->stride[2]);
+    if (extent[1] == 1) return hz__larger(-1, extent[0] == 1 ? 1 : t->stride[2]);
     if (t->stride[3] < 0 || (extent[0] > 1 && t->stride[2] != extent[1] * t->stride[3])) return -1;
     return t->stride[3];
 }
@@ -176,7 +170,7 @@ static void forward_piece(const void *task, int64_t index, char *scratch) {
     const int64_t blocks = div_up(v->k, f->filters);
     const int64_t block = index % blocks, g = index / blocks % v->groups;
     const hz__tile tile = tile_at(v, &f->tiles, index / blocks / v->groups);
-    const int64_t k0 = g * v->k + block * f->filters, rows = smaller(f->filters, (g + 1) * v->k - k0);
+    const int64_t k0 = g * v->k + block * f->filters, rows = hz__smaller(f->filters, (g + 1) * v->k - k0);
     const int64_t columns = columns_of(&tile), width = tile.p1 - tile.p0;
     const bool shared = images_of(&tile) > 1;
 
@@ -191,7 +185,7 @@ static void forward_piece(const void *task, int64_t index, char *scratch) {
         v->kernels->fill_rows(b, f->b->stride[0], rows, columns, y.data, y.rs);
     }
     for (int64_t q = 0; q < v->q || q == 0; q += f->step) {
-        const int64_t end = smaller(q + f->step, v->q);
+        const int64_t end = hz__smaller(q + f->step, v->q);
         const hz__matrix cols = tile_matrix(&f->x, g * v->c, &tile, q, end, room);
         hz__gemm_block(v->dtype, rows, columns, end - q, 1, hz__matrix_at(v->dtype, f->w, k0, q), cols,
                        f->b || q > 0 ? 1 : 0, y);
@@ -262,7 +256,7 @@ static void input_tile(const input_task *f, int64_t g, int64_t c0, int64_t c1, c
     const hz__matrix cols = {scratch, pitch, 1};
     const hz__matrix dy = tile_matrix(&f->dy, g * v->k, tile, 0, v->k, scratch + f->step * pitch * v->size);
     for (int64_t q = c0 * taps; q < c1 * taps; q += f->step) {
-        const int64_t end = smaller(q + f->step, c1 * taps);
+        const int64_t end = hz__smaller(q + f->step, c1 * taps);
         const hz__matrix wt = transposed(hz__matrix_at(v->dtype, f->w, g * v->k, q));
         hz__gemm_block(v->dtype, end - q, columns, v->k, 1, wt, dy, 0, cols);
         v->kernels->col2im(&v->window, cols.data, pitch, tile, q, end, dx.data, dx.stride);
@@ -274,14 +268,14 @@ static void input_piece(const void *task, int64_t index, char *scratch) {
     const input_task *f = task;
     const hz__conv2d *v = f->v;
     const int64_t blocks = div_up(v->c, f->channels), bands = (f->bands + 1 - f->parity) / 2;
-    const int64_t c0 = index % blocks * f->channels, c1 = smaller(c0 + f->channels, v->c);
+    const int64_t c0 = index % blocks * f->channels, c1 = hz__smaller(c0 + f->channels, v->c);
     const int64_t g = index / blocks % v->groups;
     const int64_t band = index / blocks / v->groups % bands * 2 + f->parity;
     const int64_t n0 = index / blocks / v->groups / bands * f->tiles.images;
-    hz__tile tile = {n0, smaller(n0 + f->tiles.images, v->n), 0, 0};
-    const int64_t end = smaller((band + 1) * f->band, v->p);
+    hz__tile tile = {n0, hz__smaller(n0 + f->tiles.images, v->n), 0, 0};
+    const int64_t end = hz__smaller((band + 1) * f->band, v->p);
     for (tile.p0 = band * f->band; tile.p0 < end; tile.p0 = tile.p1) {
-        tile.p1 = smaller(tile.p0 + f->tiles.width, end);
+        tile.p1 = hz__smaller(tile.p0 + f->tiles.width, end);
         input_tile(f, g, c0, c1, &tile, scratch);
     }
 }
@@ -291,8 +285,8 @@ static int64_t band_rows(const hz__conv2d *v) {
     const hz__window *w = &v->window;
     const int64_t field = (w->kernel[0] - 1) * w->dilation[0] + 1;
     const int64_t rows =
-        larger(larger(div_up(field, w->stride[0]), div_up(TILE, w->out[1])), div_up(w->out[0], 16));
-    return smaller(rows, w->out[0]);
+        hz__larger(hz__larger(div_up(field, w->stride[0]), div_up(TILE, w->out[1])), div_up(w->out[0], 16));
+    return hz__smaller(rows, w->out[0]);
 }
 
 /* Bands first, as they share nothing but borders; then channels. */
@@ -307,8 +301,8 @@ static void cut_input_task(input_task *f) {
     f->bands = div_up(v->p, f->band);
     f->tiles.width = equal_blocks(f->band, TILE);
     const int64_t pieces = image_blocks * v->groups * div_up(f->bands, 2);
-    const int64_t blocks = smaller(div_up(ENOUGH_PIECES, pieces), div_up(v->c * taps, 128));
-    f->channels = div_up(v->c, smaller(blocks, v->c));
+    const int64_t blocks = hz__smaller(div_up(ENOUGH_PIECES, pieces), div_up(v->c * taps, 128));
+    f->channels = div_up(v->c, hz__smaller(blocks, v->c));
     f->step = equal_blocks(f->channels * taps, TILE_AREA / pitch_of(f->tiles.images * f->tiles.width));
 }
 
@@ -321,7 +315,7 @@ bool hz__conv2d_gemm_input_grad(const hz__conv2d *v, const hz_tensor *dy, const 
     f.w = ws.m;
     bool ok = hz__conv2d_run(v, &f, zero_piece, v->n * v->groups * v->c, 1, err);
     const int64_t room = (f.step + v->k) * pitch_of(f.tiles.images * f.tiles.width) * v->size;
-    for (f.parity = 0; ok && f.parity < smaller(f.bands, 2); f.parity++) {
+    for (f.parity = 0; ok && f.parity < hz__smaller(f.bands, 2); f.parity++) {
         const int64_t pieces = div_up(v->n, f.tiles.images) * ((f.bands + 1 - f.parity) / 2) * v->groups *
                                div_up(v->c, f.channels);
         ok = hz__conv2d_run(v, &f, input_piece, pieces, (size_t)room, err);
@@ -350,14 +344,14 @@ static void weight_piece(const void *task, int64_t index, char *scratch) {
     const weight_task *f = task;
     const hz__conv2d *v = f->v;
     const int64_t q_blocks = div_up(v->q, f->positions), k_blocks = div_up(v->k, f->filters);
-    const int64_t q0 = index % q_blocks * f->positions, q1 = smaller(q0 + f->positions, v->q);
-    const int64_t k0 = index / q_blocks % k_blocks * f->filters, rows = smaller(f->filters, v->k - k0);
+    const int64_t q0 = index % q_blocks * f->positions, q1 = hz__smaller(q0 + f->positions, v->q);
+    const int64_t k0 = index / q_blocks % k_blocks * f->filters, rows = hz__smaller(f->filters, v->k - k0);
     const int64_t g = index / q_blocks / k_blocks % v->groups;
     const int64_t chunk = index / q_blocks / k_blocks / v->groups;
     const int64_t pitch = pitch_of(f->tiles.images * f->tiles.width);
     char *sum = chunk == 0 ? f->dw : f->partial + (chunk - 1) * weight_bytes(v);
     const hz__matrix dw = hz__matrix_at(v->dtype, (hz__matrix){sum, v->q, 1}, g * v->k + k0, q0);
-    const int64_t first = chunk * f->chunk, last = smaller(first + f->chunk, f->tiles.count);
+    const int64_t first = chunk * f->chunk, last = hz__smaller(first + f->chunk, f->tiles.count);
     for (int64_t t = first; t < last; t++) {
         const hz__tile tile = tile_at(v, &f->tiles, t);
         const hz__matrix cols = tile_matrix(&f->x, g * v->c, &tile, q0, q1, scratch);

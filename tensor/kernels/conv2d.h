@@ -10,12 +10,7 @@
 #define HZ_TENSOR_KERNELS_CONV2D_H
 
 #include "tensor/exec.h"
-
-/* Where the taps of the kernel meet the input; index 0 vertical, 1 horizontal. */
-typedef struct hz__window {
-    int64_t in[2], kernel[2], out[2]; /* extents */
-    int64_t stride[2], pad[2], dilation[2];
-} hz__window;
+#include "tensor/kernels/window.h"
 
 /* Columns of the im2col matrix: output positions [p0, p1) of the row-major plane, of each image n0 … n1−1. */
 typedef struct hz__tile {

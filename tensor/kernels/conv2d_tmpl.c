@@ -9,41 +9,6 @@
 #include "tensor/kernels/conv2d.h"
 #include "tensor/kernels/template.h"
 
-static int64_t smaller(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-static int64_t larger(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-
-/* ---- which outputs a tap reaches ---- */
-
-typedef struct span {
-    int64_t lo, hi; /* lo ≤ hi */
-} span;
-
-/* Input position that a tap of output 0 meets; output o meets shift + o·stride. */
-static int64_t shift_of(const hz__window *w, int axis, int64_t tap) {
-    return tap * w->dilation[axis] - w->pad[axis];
-}
-
-/* Smallest o ≥ 0 with o·stride ≥ x. */
-static int64_t first_at(int64_t x, int64_t stride) {
-    return x <= 0 ? 0 : (x - 1) / stride + 1;
-}
-
-/* The outputs for which a tap lies inside the input. */
-static span inside(const hz__window *w, int axis, int64_t tap) {
-    const int64_t shift = shift_of(w, axis, tap);
-    const int64_t hi = smaller(first_at(w->in[axis] - shift, w->stride[axis]), w->out[axis]);
-    return (span){smaller(first_at(-shift, w->stride[axis]), hi), hi};
-}
-
-static span overlap(span a, span b) {
-    const int64_t lo = larger(a.lo, b.lo);
-    return (span){lo, larger(lo, smaller(a.hi, b.hi))};
-}
-
 /* ---- im2col ---- */
 
 static void copy(int64_t n, const real *x, int64_t step, real *y) {
@@ -68,12 +33,12 @@ static void add_to(int64_t n, const real *restrict x, int64_t step, real *restri
 
 /* One weight position, one plane: which outputs it reaches, and where. */
 typedef struct tap {
-    span rows, columns;  /* outputs whose pixel is inside */
-    int64_t row, column; /* pixel of output (0, 0) */
+    hz__span rows, columns; /* outputs whose pixel is inside */
+    int64_t row, column;    /* pixel of output (0, 0) */
 } tap;
 
 static tap tap_of(const hz__window *w, int64_t r, int64_t s) {
-    return (tap){inside(w, 0, r), inside(w, 1, s), shift_of(w, 0, r), shift_of(w, 1, s)};
+    return (tap){hz__inside(w, 0, r), hz__inside(w, 1, s), hz__shift(w, 0, r), hz__shift(w, 1, s)};
 }
 
 /* "Same" convolutions: outputs and inputs have one pitch, so a tap meets one run of memory. */
@@ -86,23 +51,23 @@ static bool is_shift(const hz__window *w, int64_t row_stride, int64_t column_str
 static void zero_columns(const hz__window *w, int64_t lo, int64_t hi, int64_t p0, int64_t p1, real *cols) {
     if (lo >= hi) return;
     for (int64_t row = p0 / w->out[1] * w->out[1]; row < p1; row += w->out[1]) {
-        for (int64_t p = larger(row + lo, p0); p < smaller(row + hi, p1); p++) cols[p - p0] = 0;
+        for (int64_t p = hz__larger(row + lo, p0); p < hz__smaller(row + hi, p1); p++) cols[p - p0] = 0;
     }
 }
 
 /* The run of outputs of a tap in a "same" convolution: whole rows. */
-static span run_of(const hz__window *w, const tap *t, int64_t p0, int64_t p1) {
-    const span rows = {t->rows.lo * w->out[1], t->rows.hi * w->out[1]};
-    if (t->columns.lo == t->columns.hi) return (span){p0, p0};
+static hz__span run_of(const hz__window *w, const tap *t, int64_t p0, int64_t p1) {
+    const hz__span rows = {t->rows.lo * w->out[1], t->rows.hi * w->out[1]};
+    if (t->columns.lo == t->columns.hi) return (hz__span){p0, p0};
     /* the run must not read before the first or after the last pixel of the plane */
-    const span run =
-        overlap((span){rows.lo + t->columns.lo, rows.hi - (w->out[1] - t->columns.hi)}, (span){p0, p1});
-    return run.lo < run.hi ? run : (span){p0, p0};
+    const hz__span run = hz__overlap(
+        (hz__span){rows.lo + t->columns.lo, rows.hi - (w->out[1] - t->columns.hi)}, (hz__span){p0, p1});
+    return run.lo < run.hi ? run : (hz__span){p0, p0};
 }
 
 static void shifted_row(const hz__window *w, const tap *t, const real *x, int64_t p0, int64_t p1,
                         real *cols) {
-    const span run = run_of(w, t, p0, p1);
+    const hz__span run = run_of(w, t, p0, p1);
     zero(run.lo - p0, cols);
     if (run.lo < run.hi)
         copy(run.hi - run.lo, x + t->row * w->in[1] + t->column + run.lo, 1, cols + run.lo - p0);
@@ -114,16 +79,16 @@ static void shifted_row(const hz__window *w, const tap *t, const real *x, int64_
 /* Outputs [p0, p1) in stretches of one output row: oy, and columns [ox.lo, ox.hi). */
 typedef struct stretch {
     int64_t oy;
-    span ox;
+    hz__span ox;
 } stretch;
 
 static stretch first_stretch(const hz__window *w, int64_t p0, int64_t p1) {
     const int64_t ox = p0 % w->out[1];
-    return (stretch){p0 / w->out[1], {ox, smaller(w->out[1], ox + p1 - p0)}};
+    return (stretch){p0 / w->out[1], {ox, hz__smaller(w->out[1], ox + p1 - p0)}};
 }
 
 static void next_stretch(const hz__window *w, stretch *s, int64_t left) {
-    *s = (stretch){s->oy + 1, {0, smaller(w->out[1], left)}};
+    *s = (stretch){s->oy + 1, {0, hz__smaller(w->out[1], left)}};
 }
 
 static void general_row(const hz__window *w, const tap *t, const real *x, const int64_t *x_stride, int64_t p0,
@@ -131,7 +96,7 @@ static void general_row(const hz__window *w, const tap *t, const real *x, const 
     stretch s = first_stretch(w, p0, p1);
     for (int64_t p = p0; p < p1; next_stretch(w, &s, p1 - p)) {
         const int64_t width = s.ox.hi - s.ox.lo;
-        span in = overlap(s.ox, t->columns);
+        hz__span in = hz__overlap(s.ox, t->columns);
         if (s.oy < t->rows.lo || s.oy >= t->rows.hi || in.lo == in.hi) {
             zero(width, cols);
         } else {
@@ -184,7 +149,7 @@ static void im2col(const hz__window *w, const void *x, const int64_t *x_stride, 
 /* ---- col2im ---- */
 
 static void add_shifted_row(const hz__window *w, const tap *t, real *cols, int64_t p0, int64_t p1, real *dx) {
-    const span run = run_of(w, t, p0, p1);
+    const hz__span run = run_of(w, t, p0, p1);
     zero_columns(w, 0, t->columns.lo, p0, p1, cols);
     zero_columns(w, t->columns.hi, w->out[1], p0, p1, cols);
     if (run.lo < run.hi)
@@ -196,7 +161,7 @@ static void add_general_row(const hz__window *w, const tap *t, const real *cols,
     stretch s = first_stretch(w, p0, p1);
     for (int64_t p = p0; p < p1; next_stretch(w, &s, p1 - p)) {
         const int64_t width = s.ox.hi - s.ox.lo;
-        const span in = overlap(s.ox, t->columns);
+        const hz__span in = hz__overlap(s.ox, t->columns);
         if (s.oy >= t->rows.lo && s.oy < t->rows.hi && in.lo < in.hi) {
             const int64_t iy = t->row + s.oy * w->stride[0], ix = t->column + in.lo * w->stride[1];
             add_to(in.hi - in.lo, cols + in.lo - s.ox.lo, w->stride[1], dx + iy * w->in[1] + ix);
@@ -246,10 +211,10 @@ static int64_t padded_column(const hz__window *w, const hz__padded *f, int64_t u
 }
 
 /* Columns u, u + stride, … of a padded row and the input columns they show: [lo, hi) in steps of the stride. */
-static span phase_span(const hz__window *w, const hz__padded *f, int64_t u) {
+static hz__span phase_span(const hz__window *w, const hz__padded *f, int64_t u) {
     const int64_t st = w->stride[1], before = w->pad[1] - u;
-    const int64_t hi = smaller(f->phase, first_at(w->in[1] + before, st));
-    return (span){smaller(first_at(before, st), hi), hi};
+    const int64_t hi = hz__smaller(f->phase, hz__first_at(w->in[1] + before, st));
+    return (hz__span){hz__smaller(hz__first_at(before, st), hi), hi};
 }
 
 static void pad(const hz__window *w, const hz__padded *f, const void *x, const int64_t *x_stride,
@@ -260,7 +225,7 @@ static void pad(const hz__window *w, const hz__padded *f, const void *x, const i
         zero(f->pitch, row);
         if (iy < 0 || iy >= w->in[0]) continue;
         for (int64_t u = 0; u < w->stride[1]; u++) {
-            const span in = phase_span(w, f, u);
+            const hz__span in = phase_span(w, f, u);
             if (in.lo == in.hi) continue;
             const int64_t ix = u + in.lo * w->stride[1] - w->pad[1];
             copy(in.hi - in.lo, (const real *)x + iy * x_stride[2] + ix * x_stride[3],
@@ -271,11 +236,11 @@ static void pad(const hz__window *w, const hz__padded *f, const void *x, const i
 
 static void unpad(const hz__window *w, const hz__padded *f, const void *padded, void *x) {
     zero(w->in[0] * w->in[1], x);
-    for (int64_t v = larger(0, w->pad[0]); v < smaller(f->rows, w->in[0] + w->pad[0]); v++) {
+    for (int64_t v = hz__larger(0, w->pad[0]); v < hz__smaller(f->rows, w->in[0] + w->pad[0]); v++) {
         const real *row = (const real *)padded + v * f->pitch;
         real *x_row = (real *)x + (v - w->pad[0]) * w->in[1];
         for (int64_t u = 0; u < w->stride[1]; u++) {
-            const span in = phase_span(w, f, u);
+            const hz__span in = phase_span(w, f, u);
             if (in.lo == in.hi) continue;
             const int64_t ix = u + in.lo * w->stride[1] - w->pad[1];
             for (int64_t i = in.lo; i < in.hi; i++) {
