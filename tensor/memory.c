@@ -93,7 +93,7 @@ static uint32_t class_of(size_t size) {
 
 /* Bytes of the blocks of a class: the largest size that class_of maps to it. */
 static size_t class_size(uint32_t size_class) {
-    const uint32_t shift = size_class < 2 * STEPS ? 0 : size_class / STEPS - 1;
+    const uint32_t shift = size_class < STEPS ? 0 : size_class / STEPS - 1;
     const size_t mantissa = size_class - shift * STEPS;
     return ((mantissa + 1) << shift) * UNIT;
 }

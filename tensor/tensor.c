@@ -88,20 +88,18 @@ bool hz_same_shape(const hz_tensor *a, const hz_tensor *b) {
     return true;
 }
 
-/* *n *= factor for n ≥ 1, factor ≥ 1; false, and *n as it was, if the product is beyond limit. */
-static bool multiply(int64_t *n, int64_t factor, int64_t limit) {
-    const bool small = ((*n | factor) >> 31) == 0; /* then the product fits, and a division is saved */
-    if (!small && *n > limit / factor) return false;
-    if (*n * factor > limit) return false;
-    *n *= factor;
-    return true;
-}
+/* Two factors of fewer bits than this have a product that fits: a division is saved. */
+enum { HALF_BITS = sizeof(ptrdiff_t) * 4 - 1 };
 
-/* Bytes of a shape fit in ptrdiff_t, not counting extents of 0: its strides have to fit, too. */
+/* Do the bytes of a shape fit in ptrdiff_t? Extents of 0 do not count: strides have to fit, too. */
 static bool fits(hz_dtype dtype, int rank, const int64_t *dim) {
     int64_t bytes = (int64_t)hz_dtype_size(dtype);
-    for (int k = 0; k < rank; k++)
-        if (dim[k] > 1 && !multiply(&bytes, dim[k], PTRDIFF_MAX)) return false;
+    for (int k = 0; k < rank; k++) {
+        if (dim[k] == 0) continue;
+        const bool small = (bytes | dim[k]) >> HALF_BITS == 0;
+        if (!small && bytes > PTRDIFF_MAX / dim[k]) return false;
+        bytes *= dim[k];
+    }
     return true;
 }
 
@@ -158,7 +156,7 @@ static bool split_axes(const hz_tensor *t, int rank, const int64_t *dim, int64_t
     const int n = merge_axes(t, extent, merged);
     int64_t left = 1, step = 1; /* of the merged axis that is being cut */
     for (int k = rank - 1, next = 0; k >= 0; k--) {
-        if (dim[k] != 1 && left == 1 && next < n) {
+        if (left == 1 && next < n) {
             left = extent[next];
             step = merged[next++];
         }

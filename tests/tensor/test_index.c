@@ -176,12 +176,13 @@ typedef struct large {
     int64_t dim[3];
     int64_t count; /* indices */
     bool elements;
+    int64_t rows; /* not 0, for a vector x: the indices have the shape (rows, count/rows) */
 } large;
 
 /* An embedding, channels in the middle, a plain vector, and element-wise lookups, of 50,000 elements and more. */
 static const large cases[] = {
     {2, 0, {50, 65}, 1000, false}, {3, 1, {30, 20, 33}, 77, false}, {1, 0, {1000}, 70001, false},
-    {2, 1, {300, 40}, 200, true},  {2, 0, {40, 3}, 30000, true},
+    {1, 0, {10}, 80000, false, 4}, {2, 1, {300, 40}, 200, true},    {2, 0, {40, 3}, 30000, true},
 };
 
 static void setup_large(const large *c, problem *p, float *x, int64_t *idx, float *y) {
@@ -192,6 +193,10 @@ static void setup_large(const large *c, problem *p, float *x, int64_t *idx, floa
     dim[c->axis] = c->count;
     p->idx = c->elements ? hz_tensor_of(idx, HZ_I64, c->rank, dim) : hz_tensor_of(idx, HZ_I64, 1, &c->count);
     p->y = hz_tensor_of(y, HZ_F32, c->rank, dim);
+    if (c->rows > 0) {
+        p->idx = hz_tensor_of(idx, HZ_I64, HZ_DIMS(c->rows, c->count / c->rows));
+        p->y = hz_tensor_of(y, HZ_F32, 2, p->idx.dim);
+    }
     fill_indices(&p->idx, c->dim[c->axis]);
     for (int64_t k = 0; k < hz_numel(&p->x); k++) x[k] = 1 / (float)draw(1, 1000);
     for (int64_t k = 0; k < hz_numel(&p->y); k++) y[k] = 1 / (float)draw(1, 1000);
