@@ -150,7 +150,8 @@ static bool parse_header(const char *text, size_t size, description *d, hz_error
     skip_spaces(&c);
     if (c.at != text + size) return expected(&c, "nothing more", err);
     if (seen != ALL_FIELDS) return hz_fail(err, HZ_EFORMAT, "header lacks descr, fortran_order or shape");
-    return hz_shape_check("shape", d->type->dtype, d->tensor.rank, d->tensor.dim, err);
+    return hz_shape_check("shape", d->type->dtype, d->tensor.rank, d->tensor.dim, NULL) ||
+           hz_fail(err, HZ_EFORMAT, "shape %s is too large", hz_shape_str(&d->tensor).s);
 }
 
 /* ---- the file ---- */
@@ -285,8 +286,7 @@ bool hz_npy_save(const char *path, const hz_tensor *t, const hz_allocator *alloc
     char head[SAVE_HEADER];
     const stored_type *type = stored_as(t->dtype);
     if (!type) return hz_fail(err, HZ_EINVAL, "%s: dtype %d is none", hz_label(path).s, (int)t->dtype);
-    if (!hz_shape_check("shape", t->dtype, t->rank, t->dim, err))
-        return hz_fail_in(err, "%s", hz_label(path).s);
+    if (!hz_shape_check(hz_label(path).s, t->dtype, t->rank, t->dim, err)) return false;
     size_t size = format_header(t, type, head);
     hz_file_out *out = hz_file_create(path, alloc, err);
     if (!out) return false;

@@ -165,7 +165,8 @@ static bool read_shape(const json_t *info, hz_dtype dtype, hz_tensor *t, hz_erro
         dim[i] = size_at(shape, i);
         if (dim[i] < 0) return hz_fail(err, HZ_EFORMAT, "shape[%zu] is no integer ≥ 0", i);
     }
-    if (!hz_shape_check("shape", dtype, (int)rank, dim, err)) return false;
+    if (!hz_shape_check("shape", dtype, (int)rank, dim, NULL))
+        return hz_fail(err, HZ_EFORMAT, "shape %s is too large", hz_dims_str((int)rank, dim).s);
     *t = hz_tensor_of(NULL, dtype, (int)rank, dim);
     return true;
 }
@@ -271,7 +272,7 @@ static bool check_cover(hz_safetensors *st, uint64_t data_size, hz_error *err) {
 
 /* Whether e's bytes cannot serve as a tensor where they lie: 16-bit floats, misaligned numbers. */
 static bool needs_copy(const entry *e) {
-    return e->type->widen || e->begin % e->type->width != 0;
+    return e->end > e->begin && (e->type->widen || e->begin % e->type->width != 0);
 }
 
 /* A copy's place in `extra`, kept aligned for every dtype. Cannot overflow: at most 7 more bytes than nbytes, of
@@ -455,11 +456,11 @@ typedef struct {
 } writing;
 
 static bool check_entry(const char *path, const hz_safetensors_entry *e, hz_error *err) {
-    if (stored_as(&e->tensor, false) &&
-        hz_shape_check("shape", e->tensor.dtype, e->tensor.rank, e->tensor.dim, err))
-        return true;
-    if (!stored_as(&e->tensor, false)) hz_fail(err, HZ_EINVAL, "dtype %d is none", (int)e->tensor.dtype);
-    return hz_fail_in(err, "%s: tensor \"%s\"", hz_label(path).s, hz_label(e->name).s);
+    const hz_tensor *t = &e->tensor;
+    bool ok = strcmp(e->name, METADATA) == 0 ? hz_fail(err, HZ_EINVAL, "this name is reserved")
+              : stored_as(t, false)          ? hz_shape_check("data", t->dtype, t->rank, t->dim, err)
+                                             : hz_fail(err, HZ_EINVAL, "dtype %d is none", (int)t->dtype);
+    return ok || hz_fail_in(err, "%s: tensor \"%s\"", hz_label(path).s, hz_label(e->name).s);
 }
 
 /* Wider elements first, otherwise as given. */
