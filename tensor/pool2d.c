@@ -1,20 +1,33 @@
-/* pool2d.c: 2-d pooling: the planes of a tensor, one by one and in parallel, through kernels/pool2d_tmpl.c.
+/* pool2d.c: 2-d pooling: the planes of a tensor, one by one and in parallel, through kernels/max_pool2d_tmpl.c and
+ * kernels/avg_pool2d_tmpl.c.
  *
  * SPDX-License-Identifier: MIT */
 #include "tensor/pool2d.h"
 #include "tensor/kernels/nest.h"
 #include "tensor/kernels/pool2d.h"
 
-static const hz__pool2d_kernels *table(hz_dtype dtype, hz_isa isa) {
+static const hz__max_pool2d *max_table(hz_dtype dtype, hz_isa isa) {
     const bool f32 = dtype == HZ_F32;
 #if defined(HZ_HAVE_AVX512)
-    if (isa == HZ_ISA_AVX512) return f32 ? &hz__pool2d_f32_avx512 : &hz__pool2d_f64_avx512;
+    if (isa == HZ_ISA_AVX512) return f32 ? &hz__max_pool2d_f32_avx512 : &hz__max_pool2d_f64_avx512;
 #endif
 #if defined(HZ_HAVE_AVX2)
-    if (isa == HZ_ISA_AVX2) return f32 ? &hz__pool2d_f32_avx2 : &hz__pool2d_f64_avx2;
+    if (isa >= HZ_ISA_AVX2) return f32 ? &hz__max_pool2d_f32_avx2 : &hz__max_pool2d_f64_avx2;
 #endif
     (void)isa;
-    return f32 ? &hz__pool2d_f32_c : &hz__pool2d_f64_c;
+    return f32 ? &hz__max_pool2d_f32_c : &hz__max_pool2d_f64_c;
+}
+
+static const hz__avg_pool2d *avg_table(hz_dtype dtype, hz_isa isa) {
+    const bool f32 = dtype == HZ_F32;
+#if defined(HZ_HAVE_AVX512)
+    if (isa == HZ_ISA_AVX512) return f32 ? &hz__avg_pool2d_f32_avx512 : &hz__avg_pool2d_f64_avx512;
+#endif
+#if defined(HZ_HAVE_AVX2)
+    if (isa >= HZ_ISA_AVX2) return f32 ? &hz__avg_pool2d_f32_avx2 : &hz__avg_pool2d_f64_avx2;
+#endif
+    (void)isa;
+    return f32 ? &hz__avg_pool2d_f32_c : &hz__avg_pool2d_f64_c;
 }
 
 /* ---- planes ---- */
@@ -23,8 +36,9 @@ static const hz__pool2d_kernels *table(hz_dtype dtype, hz_isa isa) {
 typedef struct task task;
 typedef void plane_fn(const task *t, const void *a, const void *b, void *out);
 struct task {
-    hz__pooling pooling;
-    const hz__pool2d_kernels *kernels;
+    hz__averaging pooling; /* of a maximum only the window counts */
+    const hz__max_pool2d *max;
+    const hz__avg_pool2d *avg;
     plane_fn *run;
     const hz_tensor *a, *b, *out; /* inputs (b may be NULL) and result */
 };
@@ -47,7 +61,8 @@ static void run_planes(const void *ctx, int64_t begin, int64_t end) {
 static bool run(const hz_exec *ex, const hz_pool2d_geometry *g, const hz_tensor *x, const hz_tensor *y,
                 task *t) {
     if (hz_numel(t->out) == 0) return true;
-    t->kernels = table(x->dtype, ex->isa);
+    t->max = max_table(x->dtype, ex->isa);
+    t->avg = avg_table(x->dtype, ex->isa);
     for (int axis = 0; axis < 2; axis++) {
         hz__window *w = &t->pooling.window;
         w->in[axis] = x->dim[2 + axis];
@@ -71,7 +86,7 @@ static bool run(const hz_exec *ex, const hz_pool2d_geometry *g, const hz_tensor 
 
 static void max_plane(const task *t, const void *x, const void *none, void *y) {
     (void)none;
-    t->kernels->max(&t->pooling, x, t->a->stride + 2, y);
+    t->max->max(&t->pooling.window, x, t->a->stride + 2, y);
 }
 
 bool hz_max_pool2d_map(const hz_exec *ex, const hz_pool2d_geometry *g, const hz_tensor *x, const hz_tensor *y,
@@ -80,7 +95,7 @@ bool hz_max_pool2d_map(const hz_exec *ex, const hz_pool2d_geometry *g, const hz_
     return run(ex, g, x, y, &(task){.run = max_plane, .a = x, .out = y});
 }
 
-/* Positions in a plane of floats are 32-bit integers (kernels/pool2d_tmpl.c). */
+/* Positions in a plane of floats are 32-bit integers (kernels/max_pool2d_tmpl.c). */
 static bool positions_fit(const hz_tensor *x, hz_error *err) {
     const int64_t h = x->dim[2], w = x->dim[3];
     if (x->dtype != HZ_F32 || h == 0 || w <= INT32_MAX / h) return true;
@@ -89,7 +104,7 @@ static bool positions_fit(const hz_tensor *x, hz_error *err) {
 }
 
 static void max_grad_plane(const task *t, const void *x, const void *dy, void *dx) {
-    t->kernels->max_grad(&t->pooling, x, t->a->stride + 2, dy, t->b->stride + 2, dx);
+    t->max->grad(&t->pooling.window, x, t->a->stride + 2, dy, t->b->stride + 2, dx);
 }
 
 bool hz_max_pool2d_grad_map(const hz_exec *ex, const hz_pool2d_geometry *g, const hz_tensor *x,
@@ -99,7 +114,7 @@ bool hz_max_pool2d_grad_map(const hz_exec *ex, const hz_pool2d_geometry *g, cons
 }
 
 static void max_take_plane(const task *t, const void *x, const void *v, void *y) {
-    t->kernels->max_take(&t->pooling, x, t->a->stride + 2, v, t->b->stride + 2, y);
+    t->max->take(&t->pooling.window, x, t->a->stride + 2, v, t->b->stride + 2, y);
 }
 
 bool hz_max_pool2d_take_map(const hz_exec *ex, const hz_pool2d_geometry *g, const hz_tensor *x,
@@ -112,7 +127,7 @@ bool hz_max_pool2d_take_map(const hz_exec *ex, const hz_pool2d_geometry *g, cons
 
 static void avg_plane(const task *t, const void *x, const void *none, void *y) {
     (void)none;
-    t->kernels->avg(&t->pooling, x, t->a->stride + 2, y);
+    t->avg->avg(&t->pooling, x, t->a->stride + 2, y);
 }
 
 bool hz_avg_pool2d_map(const hz_exec *ex, const hz_pool2d_geometry *g, const hz_tensor *x, const hz_tensor *y,
@@ -123,7 +138,7 @@ bool hz_avg_pool2d_map(const hz_exec *ex, const hz_pool2d_geometry *g, const hz_
 
 static void avg_grad_plane(const task *t, const void *dy, const void *none, void *dx) {
     (void)none;
-    t->kernels->avg_grad(&t->pooling, dy, t->a->stride + 2, dx);
+    t->avg->grad(&t->pooling, dy, t->a->stride + 2, dx);
 }
 
 bool hz_avg_pool2d_grad_map(const hz_exec *ex, const hz_pool2d_geometry *g, const hz_tensor *dy,
@@ -136,7 +151,7 @@ bool hz_avg_pool2d_grad_map(const hz_exec *ex, const hz_pool2d_geometry *g, cons
 
 static void adaptive_plane(const task *t, const void *x, const void *none, void *y) {
     (void)none;
-    t->kernels->adaptive(&t->pooling, x, t->a->stride + 2, y);
+    t->avg->adaptive(&t->pooling, x, t->a->stride + 2, y);
 }
 
 bool hz_adaptive_avg_pool2d_map(const hz_exec *ex, const hz_tensor *x, const hz_tensor *y, hz_error *err) {
@@ -146,7 +161,7 @@ bool hz_adaptive_avg_pool2d_map(const hz_exec *ex, const hz_tensor *x, const hz_
 
 static void adaptive_grad_plane(const task *t, const void *dy, const void *none, void *dx) {
     (void)none;
-    t->kernels->adaptive_grad(&t->pooling, dy, t->a->stride + 2, dx);
+    t->avg->adaptive_grad(&t->pooling, dy, t->a->stride + 2, dx);
 }
 
 bool hz_adaptive_avg_pool2d_grad_map(const hz_exec *ex, const hz_tensor *dy, const hz_tensor *dx,

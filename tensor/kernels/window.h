@@ -6,6 +6,7 @@
 #ifndef HZ_TENSOR_KERNELS_WINDOW_H
 #define HZ_TENSOR_KERNELS_WINDOW_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Index 0 is the vertical axis, 1 the horizontal one. */
@@ -48,6 +49,22 @@ static inline hz__span hz__inside(const hz__window *w, int axis, int64_t tap) {
 static inline hz__span hz__overlap(hz__span a, hz__span b) {
     const int64_t lo = hz__larger(a.lo, b.lo);
     return (hz__span){lo, hz__larger(lo, hz__smaller(a.hi, b.hi))};
+}
+
+/* What one tap (r, s) meets along one output row. */
+typedef struct hz__taps {
+    hz__span out;   /* the outputs for which it lies inside */
+    int64_t row;    /* its row in the plane */
+    int64_t column; /* its column for output out.lo; that of the next output is `stride` further */
+} hz__taps;
+
+/* False if it meets nothing. */
+static inline bool hz__taps_of(const hz__window *w, int64_t oy, int64_t r, int64_t s, hz__taps *t) {
+    t->row = hz__shift(w, 0, r) + oy * w->stride[0];
+    if (t->row < 0 || t->row >= w->in[0]) return false;
+    t->out = hz__inside(w, 1, s);
+    t->column = hz__shift(w, 1, s) + t->out.lo * w->stride[1];
+    return t->out.lo < t->out.hi;
 }
 
 #endif
