@@ -254,9 +254,8 @@ Test(image, what_is_neither_png_nor_jpeg_is_refused) {
 
 static bool load(const uint8_t *data, size_t size, hz_error *err) {
     hz_tensor t;
-    volatile int sum = 0;
     if (!hz_image_decode("damaged", data, size, 3, NULL, &t, err)) return false;
-    for (size_t i = 0; i < hz_nbytes(&t); i++) sum += ((uint8_t *)t.data)[i];
+    read_elements(&t);
     hz_free(NULL, t.data);
     return true;
 }
