@@ -144,7 +144,7 @@ static void run_fold(const call *c, part t) {
             fold(w, &t, m, at);
             for (int64_t i = 0; i < t.rows; i++) {
                 const int64_t first = i * w->stride[0] * t.pitch;
-                c->row(task, t.oy + i, t.ox, t.columns, m + first, at ? at + first : NULL, w->stride[1]);
+                c->row(c, t.oy + i, t.ox, t.columns, m + first, at ? at + first : NULL, w->stride[1]);
             }
         }
     }
@@ -199,9 +199,9 @@ static void run_scan(const call *t) {
 }
 
 static void run(const call *t) {
-    tile tile;
-    if (choose_part(t->w, &tile))
-        run_fold(t, tile);
+    part first;
+    if (choose_part(t->w, &first))
+        run_fold(t, first);
     else
         run_scan(t);
 }
