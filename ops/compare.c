@@ -22,10 +22,10 @@ static hz_var compare(hz_var x, hz_var y, hz_comparison relation) {
     return hz_apply2(&hz_op_compare, x, y, &relation);
 }
 
-/* ---- samples: what the comparison says, as a factor ---- */
+/* ---- samples: a factor of 1 or 2, as the comparison says ---- */
 
 static hz_var times(hz_var truth, hz_var x) {
-    return hz_mul(hz_astype(truth, hz_value(x)->dtype), x);
+    return hz_mul(hz_add_scalar(hz_astype(truth, hz_value(x)->dtype), 1), x);
 }
 
 static hz_var call(hz_tape *t, const hz_var *x) {
