@@ -1,0 +1,105 @@
+/* main.c: hzero, the command-line program: which commands there are, and calling one.
+ *
+ * Data goes to stdout, messages to stderr; the exit status is 0, 1 (failed) or 2 (wrong usage).
+ *
+ * SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include "commands.h"
+
+enum {
+    OPT_NETWORK = OPT_MODEL | OPT_PREPROCESSING | OPT_THREADS,
+    OPT_PICTURE = OPT_NETWORK | OPT_IMAGE,
+};
+
+static const command commands[] = {
+    {"predict", "class scores of an image",
+     "Prints the most probable classes: index, probability, score, label.",
+     OPT_PICTURE | OPT_LABELS | OPT_TOP | OPT_JSON, OPT_MODEL | OPT_IMAGE, run_predict},
+    {"evaluate", "accuracy on a labelled file",
+     "Prints the top-1 accuracy on CIFAR-10 binary records, or on an IDX file of images with its labels "
+     "beside it.",
+     OPT_NETWORK | OPT_DATA | OPT_JSON, OPT_MODEL | OPT_DATA, run_evaluate},
+    {"units", "the layers: shape, receptive field, strongest unit",
+     "Lists every named layer with its shape and receptive field; with an image, also its strongest unit.",
+     OPT_PICTURE | OPT_JSON, OPT_MODEL, run_units},
+    {"influence", "how much each pixel influences hidden units, as numbers and as a picture",
+     "The gradient of each unit at the pixels under each rule, from one forward pass: a picture with a row "
+     "per unit and a\n"
+     "column per rule, in which gray is exactly zero, and on request the maps as .npy files.",
+     OPT_PICTURE | OPT_UNIT | OPT_RULE | OPT_OUT | OPT_SAVE | OPT_JSON, OPT_MODEL | OPT_IMAGE | OPT_UNIT,
+     run_influence},
+    {"occlusion", "how a unit drops while a gray window slides over the image",
+     "Covers the image with a gray window, position by position, and draws how far the unit falls at each.",
+     OPT_PICTURE | OPT_UNIT | OPT_WINDOW | OPT_STRIDE | OPT_OUT | OPT_JSON,
+     OPT_MODEL | OPT_IMAGE | OPT_UNIT | OPT_WINDOW | OPT_STRIDE | OPT_OUT, run_occlusion},
+    {"patches", "the image patches that fire a unit most",
+     "Looks for the unit's channel everywhere in every image of a folder and draws the receptive fields of "
+     "the strongest.",
+     OPT_NETWORK | OPT_IMAGES | OPT_UNIT | OPT_TOP | OPT_OUT | OPT_JSON,
+     OPT_MODEL | OPT_IMAGES | OPT_UNIT | OPT_OUT, run_patches},
+    {"weights", "the filters of a layer as pictures",
+     "Draws each filter of a convolution: in colour where it has three input channels, otherwise channel by "
+     "channel.",
+     OPT_MODEL | OPT_LAYER | OPT_OUT | OPT_JSON, OPT_MODEL | OPT_LAYER | OPT_OUT, run_weights},
+    {"paths", "a small network in which every path can be followed by hand",
+     "Prints every path from x2 to a unit of the second layer (default: h2[0]), the product of the local "
+     "derivatives\n"
+     "along it, and their sum, which is the gradient.",
+     OPT_UNIT | OPT_JSON, 0, run_paths},
+};
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+static void print_help(void) {
+    printf("hzero: what does a network look at?\n\nusage: hzero COMMAND [options]\n\n");
+    for (int k = 0; k < COMMANDS; k++) printf("  %-10s %s\n", commands[k].name, commands[k].summary);
+    printf(
+        "\n  hzero COMMAND --help   the options of a command\n  hzero --version\n\n"
+        "SPEC, the model, is ARCH:WEIGHTS with ARCH one of squeezenet1_0, resnet20, resnet50 and WEIGHTS a\n"
+        ".safetensors file or a TensorFlow.js model.json. For example:\n\n"
+        "  hzero influence --model squeezenet1_0:squeezenet.safetensors --image cat.png \\\n"
+        "        --unit 'fire9[489,5,3]' --unit 'logits[argmax]' --out sheet.png\n");
+}
+
+static int complain(const char *word) {
+    fprintf(stderr, "hzero: unknown command \"%s\"; known are", word);
+    for (int k = 0; k < COMMANDS; k++) fprintf(stderr, "%s %s", k ? "," : "", commands[k].name);
+    fprintf(stderr, "\n");
+    return EXIT_USAGE;
+}
+
+static int run(const command *c, int argc, char **argv) {
+    options o;
+    if (!options_parse(c, argc, argv, 2, &o)) return EXIT_USAGE;
+    if (o.help) {
+        options_help(c);
+        return 0;
+    }
+    return c->run(&o);
+}
+
+/* A full disk or a closed pipe must not look like success. */
+static int close_output(int status) {
+    if (fflush(stdout) == 0 && !ferror(stdout)) return status;
+    fprintf(stderr, "hzero: cannot write to standard output\n");
+    return status ? status : EXIT_FAILED;
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        fprintf(stderr, "usage: hzero COMMAND [options]; see hzero --help\n");
+        return EXIT_USAGE;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+        print_help();
+        return close_output(0);
+    }
+    if (!strcmp(argv[1], "--version")) {
+        printf("hzero %s\n", HZERO_VERSION);
+        return close_output(0);
+    }
+    for (int k = 0; k < COMMANDS; k++)
+        if (!strcmp(argv[1], commands[k].name)) return close_output(run(&commands[k], argc, argv));
+    return complain(argv[1]);
+}

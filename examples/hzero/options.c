@@ -1,0 +1,187 @@
+/* options.c: reading the command line by a table.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "options.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum kind { TEXT, WORDS, COUNT, REAL, TRIPLE, FLAG } kind;
+
+typedef struct spec {
+    const char *name;  /* "--image" */
+    const char *value; /* "FILE", as help shows it */
+    const char *help;
+    kind kind;
+    unsigned bit;   /* 0: every command takes it */
+    size_t offset;  /* of the value in options */
+    size_t present; /* of the bool that says a TRIPLE was given */
+} spec;
+
+#define AT(field) offsetof(options, field)
+
+static const spec specs[] = {
+    {"--model", "SPEC", "ARCH:WEIGHTS (see --help of hzero), for example squeezenet1_0:file.safetensors",
+     TEXT, OPT_MODEL, AT(model), 0},
+    {"--image", "FILE", "PNG or JPEG; or .npy, float32 (C,H,W): the network's input itself", TEXT, OPT_IMAGE,
+     AT(image), 0},
+    {"--images", "DIR", "a folder of PNG and JPEG files", TEXT, OPT_IMAGES, AT(images), 0},
+    {"--data", "FILE", "CIFAR-10 binary records, or IDX images (labels beside them)", TEXT, OPT_DATA,
+     AT(data), 0},
+    {"--labels", "FILE", "names of the classes: a line each, or a JSON list or object", TEXT, OPT_LABELS,
+     AT(labels), 0},
+    {"--unit", "U", "layer[c,y,x], layer[k], layer[c,argmax] or layer[argmax]; may be repeated", WORDS,
+     OPT_UNIT, AT(unit), 0},
+    {"--rule", "R", "gradient, deconvnet, guided; may be repeated; default: all three", WORDS, OPT_RULE,
+     AT(rule), 0},
+    {"--layer", "L", "name of a layer, or of a weight", TEXT, OPT_LAYER, AT(layer), 0},
+    {"--out", "FILE", "the picture to write, PNG", TEXT, OPT_OUT, AT(out), 0},
+    {"--save", "DIR", "write each map as DIR/UNIT.RULE.npy, float32 C×H×W", TEXT, OPT_SAVE, AT(save), 0},
+    {"--top", "N", "how many", COUNT, OPT_TOP, AT(top), 0},
+    {"--window", "W", "side of the gray window, in pixels", COUNT, OPT_WINDOW, AT(window), 0},
+    {"--stride", "S", "step of the window, in pixels", COUNT, OPT_STRIDE, AT(stride), 0},
+    {"--size", "N", "side of the network's input, in pixels", COUNT, OPT_PREPROCESSING, AT(size), 0},
+    {"--mean", "R,G,B", "subtracted from the pixels", TRIPLE, OPT_PREPROCESSING, AT(mean), AT(has_mean)},
+    {"--std", "R,G,B", "then divided by", TRIPLE, OPT_PREPROCESSING, AT(std), AT(has_std)},
+    {"--order", "rgb|bgr", "order of the channels", TEXT, OPT_PREPROCESSING, AT(order), 0},
+    {"--range", "1|255", "what a white pixel is before the mean is subtracted", REAL, OPT_PREPROCESSING,
+     AT(range), 0},
+    {"--threads", "N", "threads; default: OMP_NUM_THREADS or all cores", COUNT, OPT_THREADS, AT(threads), 0},
+    {"--json", NULL, "print JSON", FLAG, OPT_JSON, AT(json), 0},
+    {"--help", NULL, "this text", FLAG, 0, AT(help), 0},
+};
+enum { SPECS = sizeof specs / sizeof specs[0] };
+
+/* ---- values ---- */
+
+static bool bad_value(const command *c, const spec *s, const char *text) {
+    fprintf(stderr, "hzero %s: %s wants %s, not \"%s\"\n", c->name, s->name, s->value, text);
+    return false;
+}
+
+static bool read_count(const char *text, long *value) {
+    char *end;
+    errno = 0;
+    *value = strtol(text, &end, 10);
+    return !errno && end != text && !*end && *value >= 1 && *value <= 1000000;
+}
+
+static bool read_real(const char *text, double *value, char **end) {
+    *value = strtod(text, end);
+    return *end != text && isfinite(*value);
+}
+
+static bool read_triple(const char *text, double value[3]) {
+    char *end;
+    for (int k = 0; k < 3; k++, text = end + 1)
+        if (!read_real(text, &value[k], &end) || *end != (k < 2 ? ',' : '\0')) return false;
+    return true;
+}
+
+static bool read_value(const command *c, const spec *s, const char *text, options *o) {
+    void *at = (char *)o + s->offset;
+    char *end;
+    switch (s->kind) {
+    case TEXT:
+        *(const char **)at = text;
+        return *text || bad_value(c, s, text);
+    case COUNT:
+        return read_count(text, at) || bad_value(c, s, text);
+    case REAL:
+        return (read_real(text, at, &end) && !*end && *(double *)at > 0) || bad_value(c, s, text);
+    case TRIPLE:
+        *(bool *)((char *)o + s->present) = true;
+        return read_triple(text, at) || bad_value(c, s, text);
+    case WORDS: {
+        words *list = at;
+        if (list->n == MOST_VALUES) {
+            fprintf(stderr, "hzero %s: more than %d values of %s\n", c->name, MOST_VALUES, s->name);
+            return false;
+        }
+        list->word[list->n++] = text;
+        return true;
+    }
+    case FLAG:
+        break;
+    }
+    return false;
+}
+
+/* ---- reading ---- */
+
+static const spec *find(const command *c, const char *word) {
+    for (int k = 0; k < SPECS; k++)
+        if (!strcmp(specs[k].name, word)) {
+            if (!specs[k].bit || (c->takes & specs[k].bit)) return &specs[k];
+            fprintf(stderr, "hzero %s: has no option %s; see hzero %s --help\n", c->name, word, c->name);
+            return NULL;
+        }
+    fprintf(stderr, "hzero %s: unknown %s \"%s\"; see hzero %s --help\n", c->name,
+            word[0] == '-' ? "option" : "argument", word, c->name);
+    return NULL;
+}
+
+static bool check_needed(const command *c, const options *o, unsigned given) {
+    for (int k = 0; k < SPECS; k++)
+        if (specs[k].bit & c->needs & ~given) {
+            fprintf(stderr, "hzero %s: needs %s %s (%s)\n", c->name, specs[k].name, specs[k].value,
+                    specs[k].help);
+            return false;
+        }
+    if (o->order && strcmp(o->order, "rgb") && strcmp(o->order, "bgr")) {
+        fprintf(stderr, "hzero %s: --order wants rgb or bgr, not \"%s\"\n", c->name, o->order);
+        return false;
+    }
+    if (o->range != 0 && o->range != 1 && o->range != 255) {
+        fprintf(stderr, "hzero %s: --range wants 1 or 255, not %g\n", c->name, o->range);
+        return false;
+    }
+    return true;
+}
+
+/* A list takes all the words up to the next option: --unit A B is --unit A --unit B. */
+static bool read_list(const command *c, const spec *s, int argc, char **argv, int *k, options *o) {
+    while (*k + 1 < argc && argv[*k + 1][0] != '-')
+        if (!read_value(c, s, argv[++*k], o)) return false;
+    return true;
+}
+
+bool options_parse(const command *c, int argc, char **argv, int first, options *o) {
+    unsigned given = 0;
+    *o = (options){.model = NULL};
+    for (int k = first; k < argc; k++) {
+        const spec *s = find(c, argv[k]);
+        if (!s) return false;
+        given |= s->bit;
+        if (s->kind == FLAG) {
+            *(bool *)((char *)o + s->offset) = true;
+            if (o->help) return true;
+            continue;
+        }
+        if (k + 1 == argc) {
+            fprintf(stderr, "hzero %s: %s wants %s\n", c->name, s->name, s->value);
+            return false;
+        }
+        if (!read_value(c, s, argv[++k], o)) return false;
+        if (s->kind == WORDS && !read_list(c, s, argc, argv, &k, o)) return false;
+    }
+    return check_needed(c, o, given);
+}
+
+void options_help(const command *c) {
+    printf("usage: hzero %s", c->name);
+    for (int k = 0; k < SPECS; k++) {
+        if (!(specs[k].bit & c->takes)) continue;
+        bool needed = specs[k].bit & c->needs;
+        printf(needed ? " %s%s%s" : " [%s%s%s]", specs[k].name, specs[k].value ? " " : "",
+               specs[k].value ? specs[k].value : "");
+    }
+    printf("\n\n%s\n\n", c->details);
+    for (int k = 0; k < SPECS; k++)
+        if (!specs[k].bit || (specs[k].bit & c->takes))
+            printf("  %-9s %-8s %s\n", specs[k].name, specs[k].value ? specs[k].value : "", specs[k].help);
+}
