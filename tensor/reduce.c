@@ -651,7 +651,7 @@ static void normalize_grad_groups(const void *ctx, int64_t begin, int64_t end) {
         for (int64_t o = 0; o < j->g.outer; o++) {
             const int64_t at = row_offset(j, group, o);
             j->reduce->normalize_grad(j->g.inner, j->x + at, j->dy + at, m.mean, m.rstd, sum / count,
-                                      dot / count, j->y + at);
+                                      dot * m.rstd / count, j->y + at);
         }
     }
 }

@@ -31,12 +31,15 @@
 #if defined(HZ_KERNEL_F32)
 #define REAL_MAX FLT_MAX
 #define FAST u35
+#define TRIG_RANGE 125
 #else
 #define REAL_MAX DBL_MAX
 #define FAST u10
+#define TRIG_RANGE 15
 #endif
 
-/* ---- vec: load, store, set, larger (the second where either is NaN), where_positive (x > 0 ? a : b) ---- */
+/* ---- vec: load, store, set, larger (the second where either is NaN), where_positive (x > 0 ? a : b), all_within
+ * (|x| < limit in every lane) ---- */
 
 #if defined(HZ_KERNEL_C)
 
@@ -57,6 +60,9 @@ static inline vec larger(vec a, vec b) {
 }
 static inline vec where_positive(vec x, vec a, vec b) {
     return x > 0 ? a : b;
+}
+static inline bool all_within(vec x, double limit) {
+    return fabs(x) < (real)limit;
 }
 
 #elif defined(HZ_KERNEL_AVX2) && defined(HZ_KERNEL_F32)
@@ -79,6 +85,10 @@ static inline vec larger(vec a, vec b) {
 static inline vec where_positive(vec x, vec a, vec b) {
     return _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ));
 }
+static inline bool all_within(vec x, double limit) {
+    const vec magnitude = larger(-x, x);
+    return _mm256_movemask_ps(_mm256_cmp_ps(magnitude, set(limit), _CMP_LT_OQ)) == 0xff;
+}
 
 #elif defined(HZ_KERNEL_AVX2) && defined(HZ_KERNEL_F64)
 
@@ -99,6 +109,10 @@ static inline vec larger(vec a, vec b) {
 }
 static inline vec where_positive(vec x, vec a, vec b) {
     return _mm256_blendv_pd(b, a, _mm256_cmp_pd(x, _mm256_setzero_pd(), _CMP_GT_OQ));
+}
+static inline bool all_within(vec x, double limit) {
+    const vec magnitude = larger(-x, x);
+    return _mm256_movemask_pd(_mm256_cmp_pd(magnitude, set(limit), _CMP_LT_OQ)) == 0xf;
 }
 
 #elif defined(HZ_KERNEL_AVX512) && defined(HZ_KERNEL_F32)
@@ -121,6 +135,9 @@ static inline vec larger(vec a, vec b) {
 static inline vec where_positive(vec x, vec a, vec b) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ), b, a);
 }
+static inline bool all_within(vec x, double limit) {
+    return _mm512_cmp_ps_mask(larger(-x, x), set(limit), _CMP_LT_OQ) == 0xffff;
+}
 
 #elif defined(HZ_KERNEL_AVX512) && defined(HZ_KERNEL_F64)
 
@@ -141,6 +158,9 @@ static inline vec larger(vec a, vec b) {
 }
 static inline vec where_positive(vec x, vec a, vec b) {
     return _mm512_mask_blend_pd(_mm512_cmp_pd_mask(x, _mm512_setzero_pd(), _CMP_GT_OQ), b, a);
+}
+static inline bool all_within(vec x, double limit) {
+    return _mm512_cmp_pd_mask(larger(-x, x), set(limit), _CMP_LT_OQ) == 0xff;
 }
 
 #endif
@@ -179,11 +199,29 @@ static inline vec logarithm_1p(vec x, vec a, vec b) {
 static inline vec power_scalar(vec x, vec a, vec b) {
     return VM(pow, u10)(x, a);
 }
-static inline vec sine(vec x, vec a, vec b) {
+
+/* Beyond TRIG_RANGE in any lane, or with a NaN, SLEEF's sine and cosine reduce all lanes in another way, which
+ * may change last bits. There we take lane by lane, so that a value does not depend on its neighbours. */
+static vec by_lanes(vec x, vec (*f)(vec x)) {
+    real lanes[LANES], first[LANES];
+    store(lanes, x);
+    for (int i = 0; i < LANES; i++) {
+        store(first, f(set((double)lanes[i])));
+        lanes[i] = first[0];
+    }
+    return load(lanes);
+}
+static inline vec sine_of(vec x) {
     return VM(sin, u10)(x);
 }
-static inline vec cosine(vec x, vec a, vec b) {
+static inline vec cosine_of(vec x) {
     return VM(cos, u10)(x);
+}
+static inline vec sine(vec x, vec a, vec b) {
+    return all_within(x, TRIG_RANGE) ? sine_of(x) : by_lanes(x, sine_of);
+}
+static inline vec cosine(vec x, vec a, vec b) {
+    return all_within(x, TRIG_RANGE) ? cosine_of(x) : by_lanes(x, cosine_of);
 }
 static inline vec hyperbolic_tangent(vec x, vec a, vec b) {
     return VM(tanh, FAST)(x);
