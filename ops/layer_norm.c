@@ -1,0 +1,28 @@
+/* layer_norm.c: normalisation over the last axes (Ba, Kiros & Hinton 2016).
+ *
+ * SPDX-License-Identifier: MIT */
+#include "ops/normalization.h"
+
+/* Whether v has the shape of the last n axes of x. */
+static bool is_like_last(const char *what, hz_var x, hz_var v, int n) {
+    const hz_tensor *all = hz_value(x), *p = hz_value(v);
+    hz_tensor last = hz_tensor_of(NULL, all->dtype, n, all->dim + all->rank - n);
+    if (hz_same_shape(p, &last)) return true;
+    hz_tape_fail(x.tape, HZ_ESHAPE, "layer_norm: %s %s is not %s, the last %d axes of input %s", what,
+                 hz_shape_str(p).s, hz_shape_str(&last).s, n, hz_shape_str(all).s);
+    return false;
+}
+
+hz_var hz_layer_norm(hz_var x, hz_var gamma, hz_var beta, int n, double eps) {
+    if (!hz_ok(x)) return x;
+    int rank = hz_value(x)->rank;
+    if (n < 1 || n > rank)
+        return hz_tape_fail(x.tape, HZ_EINVAL, "layer_norm: the last %d axes of input %s", n,
+                            hz_shape_str(hz_value(x)).s);
+    hz_axes axes = 0;
+    for (int k = rank - n; k < rank; k++) axes |= HZ_AXIS(k);
+    hz_var y = hz_normalize(x, axes, eps);
+    if (gamma.id && hz_ok(y)) y = is_like_last("gamma", x, gamma, n) ? hz_mul(y, gamma) : hz_none(x.tape);
+    if (beta.id && hz_ok(y)) y = is_like_last("beta", x, beta, n) ? hz_add(y, beta) : hz_none(x.tape);
+    return y;
+}

@@ -1,0 +1,46 @@
+/* normalization.c: see normalization.h.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "ops/normalization.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+bool hz__check_eps(double eps, hz_error *err) {
+    if (eps >= 0 && isfinite(eps)) return true;
+    return hz_fail(err, HZ_EINVAL, "eps must be a number ≥ 0, not %g", eps);
+}
+
+bool hz__normalization_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
+    const hz__normalization *a = n->attr;
+    return hz__along_shape(n, out, err) && hz__check_eps(a->eps, err);
+}
+
+hz_axes hz__all_but_channels(const hz_tensor *x) {
+    return ((hz_axes)((1u << x->rank) - 1)) & ~HZ_AXIS(1);
+}
+
+hz_var hz__per_channel(hz_var v, int rank) {
+    int64_t dim[HZ_MAX_RANK] = {hz_numel(hz_value(v)), 1, 1, 1, 1, 1, 1, 1};
+    return hz_reshape(v, rank - 1, dim);
+}
+
+static bool is_per_channel(const char *op, const char *what, hz_var y, hz_var v) {
+    const hz_tensor *x = hz_value(y), *p = hz_value(v);
+    if (x->rank >= 2 && p->rank == 1 && p->dim[0] == x->dim[1]) return true;
+    hz_tape_fail(y.tape, HZ_ESHAPE, "%s: %s %s does not have one number for each channel of input %s", op,
+                 what, hz_shape_str(p).s, hz_shape_str(x).s);
+    return false;
+}
+
+hz_var hz__scale_channels(const char *op, hz_var y, hz_var gamma, hz_var beta) {
+    if (!hz_ok(y)) return y;
+    int rank = hz_value(y)->rank;
+    if (gamma.id) {
+        if (!is_per_channel(op, "gamma", y, gamma)) return hz_none(y.tape);
+        y = hz_mul(y, hz__per_channel(gamma, rank));
+    }
+    if (!beta.id || !hz_ok(y)) return y;
+    if (!is_per_channel(op, "beta", y, beta)) return hz_none(y.tape);
+    return hz_add(y, hz__per_channel(beta, rank));
+}

@@ -1,0 +1,28 @@
+/* normalization.h: what the normalisations share. Private to ops/.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef HZ_OPS_NORMALIZATION_H
+#define HZ_OPS_NORMALIZATION_H
+
+#include "ops/reduction.h"
+
+/* Attributes of normalize and its adjoint. The axes come first, where hz__along_* look for them. */
+typedef struct hz__normalization {
+    hz_axes axes;
+    double eps;
+} hz__normalization;
+bool hz__normalization_shape(const hz_node *n, hz_tensor *out, hz_error *err);
+
+/* eps is a number and not negative. */
+bool hz__check_eps(double eps, hz_error *err);
+
+/* All axes of x but axis 1: what the statistics of a channel are taken over. */
+hz_axes hz__all_but_channels(const hz_tensor *x);
+
+/* v (C) as (C, 1, …), which broadcasts against a (N, C, …) of this rank. */
+hz_var hz__per_channel(hz_var v, int rank);
+
+/* y·gamma + beta, per channel; either may be none. op is who asks: for errors. */
+hz_var hz__scale_channels(const char *op, hz_var y, hz_var gamma, hz_var beta);
+
+#endif
