@@ -43,6 +43,11 @@ typedef struct tiling {
     int64_t count;     /* tiles in all */
 } tiling;
 
+/* Wider where the matrix has few rows. */
+static int64_t tile_width(const hz__conv2d *v) {
+    return hz__larger(hz__smaller(TILE_AREA / 2 / v->q, WIDE_TILE), TILE);
+}
+
 static tiling tile_images(const hz__conv2d *v, int64_t most) {
     tiling t = {.images = 1, .width = equal_blocks(v->p, most)};
     if (v->p <= TILE / 2) t.images = equal_blocks(v->n, TILE / v->p);
@@ -209,7 +214,7 @@ static int64_t filter_block(int64_t filters, int64_t pieces) {
 bool hz__conv2d_gemm(const hz__conv2d *v, const hz_tensor *x, const hz_tensor *w, const hz_tensor *b,
                      const hz_tensor *y, hz_error *err) {
     forward_task f = {.v = v, .x = source_of(v, &v->window, x), .b = b, .y = hz__planes_of(y)};
-    f.tiles = tile_images(v, f.x.in_place >= 0 ? WIDE_TILE : TILE);
+    f.tiles = tile_images(v, f.x.in_place >= 0 ? WIDE_TILE : tile_width(v));
     const int64_t pitch = pitch_of(f.tiles.images * f.tiles.width);
     const bool in_place = f.x.in_place >= 0 && f.tiles.images == 1;
     f.step = in_place ? v->q : equal_blocks(v->q, TILE_AREA / pitch);
@@ -236,6 +241,7 @@ typedef struct input_task {
     int64_t step;          /* weight positions handled at once */
     int64_t band;          /* columns of a band of output rows */
     int64_t parity, bands; /* every second band, from this one; bands of an image */
+    bool in_place;         /* the im2col matrix is dx itself */
 } input_task;
 
 static void zero_piece(const void *task, int64_t index, char *scratch) {
@@ -253,13 +259,15 @@ static void input_tile(const input_task *f, int64_t g, int64_t c0, int64_t c1, c
     const int64_t taps = v->window.kernel[0] * v->window.kernel[1];
     const int64_t columns = columns_of(tile), pitch = pitch_of(columns);
     const hz__planes dx = hz__planes_at(v, f->dx, 0, g * v->c);
-    const hz__matrix cols = {scratch, pitch, 1};
     const hz__matrix dy = tile_matrix(&f->dy, g * v->k, tile, 0, v->k, scratch + f->step * pitch * v->size);
     for (int64_t q = c0 * taps; q < c1 * taps; q += f->step) {
         const int64_t end = hz__smaller(q + f->step, c1 * taps);
         const hz__matrix wt = transposed(hz__matrix_at(v->dtype, f->w, g * v->k, q));
+        hz__matrix cols = {scratch, pitch, 1};
+        if (f->in_place)
+            cols = (hz__matrix){hz__planes_at(v, dx, tile->n0, q).data + tile->p0 * v->size, v->p, 1};
         hz__gemm_block(v->dtype, end - q, columns, v->k, 1, wt, dy, 0, cols);
-        v->kernels->col2im(&v->window, cols.data, pitch, tile, q, end, dx.data, dx.stride);
+        if (!f->in_place) v->kernels->col2im(&v->window, cols.data, pitch, tile, q, end, dx.data, dx.stride);
     }
 }
 
@@ -293,13 +301,14 @@ static int64_t band_rows(const hz__conv2d *v) {
 static void cut_input_task(input_task *f) {
     const hz__conv2d *v = f->v;
     const int64_t taps = v->window.kernel[0] * v->window.kernel[1];
-    f->tiles = tile_images(v, TILE);
+    f->tiles = tile_images(v, tile_width(v));
     const int64_t image_blocks = div_up(v->n, f->tiles.images);
     f->band = v->p;
     if (image_blocks * v->groups < ENOUGH_PIECES && f->tiles.images == 1)
         f->band = band_rows(v) * v->window.out[1];
     f->bands = div_up(v->p, f->band);
-    f->tiles.width = equal_blocks(f->band, TILE);
+    f->in_place = is_identity(&v->window) && f->tiles.images == 1;
+    f->tiles.width = equal_blocks(f->band, f->in_place ? WIDE_TILE : tile_width(v));
     const int64_t pieces = image_blocks * v->groups * div_up(f->bands, 2);
     const int64_t blocks = hz__smaller(div_up(ENOUGH_PIECES, pieces), div_up(v->c * taps, 128));
     f->channels = div_up(v->c, hz__smaller(blocks, v->c));
@@ -313,7 +322,7 @@ bool hz__conv2d_gemm_input_grad(const hz__conv2d *v, const hz_tensor *dy, const 
     weights ws;
     if (!weights_of(v, w, &ws, err)) return false;
     f.w = ws.m;
-    bool ok = hz__conv2d_run(v, &f, zero_piece, v->n * v->groups * v->c, 1, err);
+    bool ok = f.in_place || hz__conv2d_run(v, &f, zero_piece, v->n * v->groups * v->c, 1, err);
     const int64_t room = (f.step + v->k) * pitch_of(f.tiles.images * f.tiles.width) * v->size;
     for (f.parity = 0; ok && f.parity < hz__smaller(f.bands, 2); f.parity++) {
         const int64_t pieces = div_up(v->n, f.tiles.images) * ((f.bands + 1 - f.parity) / 2) * v->groups *
@@ -365,7 +374,7 @@ static void weight_piece(const void *task, int64_t index, char *scratch) {
 /* Blocks of dw first; where dw is small, sums over parts of the images, added up at the end. */
 static void cut_weight_task(weight_task *f) {
     const hz__conv2d *v = f->v;
-    f->tiles = tile_images(v, TILE);
+    f->tiles = tile_images(v, tile_width(v));
     f->positions = equal_blocks(v->q, TILE_AREA / pitch_of(f->tiles.images * f->tiles.width));
     f->filters = equal_blocks(v->k, 512);
     const int64_t pieces = v->groups * div_up(v->q, f->positions) * div_up(v->k, f->filters);

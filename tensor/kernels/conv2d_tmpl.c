@@ -11,16 +11,31 @@
 
 /* ---- im2col ---- */
 
-static void copy(int64_t n, const real *x, int64_t step, real *y) {
+/* Rows are short: a call of memcpy would cost more than the copying. Whole vectors, the last one overlapping. */
+HZ_INLINE void copy_run(int64_t n, const real *restrict x, real *restrict y) {
+    enum { LANES = 32 / sizeof(real) };
+    if (n < LANES) {
+        for (int64_t i = 0; i < n; i++) y[i] = x[i];
+        return;
+    }
+    for (int64_t i = 0; i < n - LANES; i += LANES) memcpy(y + i, x + i, LANES * sizeof *y);
+    memcpy(y + n - LANES, x + n - LANES, LANES * sizeof *y);
+}
+
+static void copy(int64_t n, const real *restrict x, int64_t step, real *restrict y) {
     if (step == 1) {
-        memcpy(y, x, (size_t)n * sizeof *y);
+        copy_run(n, x, y);
+    } else if (step == 2) {
+        for (int64_t i = 0; i < n; i++) y[i] = x[i * 2];
+    } else if (step == 4) {
+        for (int64_t i = 0; i < n; i++) y[i] = x[i * 4];
     } else {
         for (int64_t i = 0; i < n; i++) y[i] = x[i * step];
     }
 }
 
 static void zero(int64_t n, real *y) {
-    memset(y, 0, (size_t)n * sizeof *y);
+    if (n > 0) memset(y, 0, (size_t)n * sizeof *y);
 }
 
 static void add_to(int64_t n, const real *restrict x, int64_t step, real *restrict y) {
