@@ -15,7 +15,7 @@
 
 #include "tensor/half.h"
 
-enum { MAX_HEADER = 100 * 1000 * 1000, MAX_DEPTH = 3 };
+enum { MAX_HEADER = 100 * 1000 * 1000, MAX_DEPTH = 3, MAX_VALUES = 1 << 21 };
 static const char METADATA[] = "__metadata__";
 
 /* How a dtype of the file becomes one of ours; widen is NULL where the bytes are taken as they are. */
@@ -68,29 +68,35 @@ static bool in_tensor(const hz_safetensors *st, const char *name, hz_error *err)
 
 /* ---- the header's JSON ---- */
 
-/* Refuse nesting deeper than the format has, before a recursive parser sees it. */
-static bool check_depth(const hz_safetensors *st, const char *text, size_t n, hz_error *err) {
-    int depth = 0;
+/* Refuse what a general JSON parser would pay for in stack and memory: deeper nesting than the format has, and more
+ * values than the tensors of any model. */
+static bool check_structure(const hz_safetensors *st, const char *text, size_t n, hz_error *err) {
+    int depth = 0, commas = 0;
     bool quoted = false;
     for (size_t i = 0; i < n; i++) {
-        if (quoted && text[i] == '\\') {
+        if (quoted && text[i] == '\\')
             i++;
-        } else if (text[i] == '"') {
+        else if (text[i] == '"')
             quoted = !quoted;
-        } else if (!quoted && (text[i] == '{' || text[i] == '[')) {
-            if (++depth > MAX_DEPTH)
-                return hz_fail(err, HZ_EFORMAT, "%s: header nests deeper than %d levels at byte %zu",
-                               hz_label(st->path).s, MAX_DEPTH, i);
-        } else if (!quoted && (text[i] == '}' || text[i] == ']')) {
+        else if (quoted)
+            continue;
+        else if (text[i] == '{' || text[i] == '[')
+            depth++;
+        else if (text[i] == '}' || text[i] == ']')
             depth--;
-        }
+        else if (text[i] == ',')
+            commas++;
+        if (depth > MAX_DEPTH || commas >= MAX_VALUES)
+            return hz_fail(err, HZ_EFORMAT,
+                           "%s: header nests deeper than %d levels or has more than %d values at byte %zu",
+                           hz_label(st->path).s, MAX_DEPTH, MAX_VALUES, i);
     }
     return true;
 }
 
 static json_t *parse_header(const hz_safetensors *st, const char *text, size_t n, hz_error *err) {
     json_error_t at;
-    if (!check_depth(st, text, n, err)) return NULL;
+    if (!check_structure(st, text, n, err)) return NULL;
     json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &at);
     if (!root && json_error_code(&at) == json_error_out_of_memory) {
         no_memory(st, err);

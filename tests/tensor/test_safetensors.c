@@ -213,7 +213,7 @@ Test(safetensors, a_header_length_beyond_the_file_costs_nothing) {
     }
 }
 
-/* Ten million opening brackets would overflow the stack of a recursive parser. */
+/* A million opening brackets would overflow the stack of a recursive parser. */
 Test(safetensors, deep_nesting_is_refused_before_it_is_parsed) {
     enum { N = 1000000 };
     uint8_t *data = malloc(8 + N);
@@ -221,6 +221,16 @@ Test(safetensors, deep_nesting_is_refused_before_it_is_parsed) {
     memset(data, '[', 8 + N);
     for (int k = 0; k < 8; k++) data[k] = (uint8_t)((uint64_t)N >> 8 * k);
     cr_assert(!open_bytes(data, 8 + N, &err) && strstr(err.text, "nests deeper"), "%s", err.text);
+    free(data);
+}
+
+Test(safetensors, a_header_of_millions_of_values_is_refused_before_it_is_parsed) {
+    enum { N = 5000000 };
+    uint8_t *data = malloc(8 + N);
+    hz_error err = {0};
+    for (int k = 0; k < 8; k++) data[k] = (uint8_t)((uint64_t)N >> 8 * k);
+    for (int k = 8; k < 8 + N; k++) data[k] = k == 8 ? '[' : k == 7 + N ? ']' : k & 1 ? '0' : ',';
+    cr_assert(!open_bytes(data, 8 + N, &err) && strstr(err.text, "more than 2097152 values"), "%s", err.text);
     free(data);
 }
 
