@@ -80,6 +80,7 @@ struct map {
         hz__unary_row *unary;
         hz__binary_row *binary;
         hz__compare_row *compare;
+        hz__where_row *where;
         double (*scalar)(double x, double a, double b);
         const struct conversion *convert;
         const uint8_t *accept;
@@ -192,8 +193,58 @@ static void copy_row(const map *m, int64_t n, char *const *p, const int64_t *ste
         memmove(p[0], p[1], (size_t)(n * size));
 }
 
+/* A transposing copy: rows of the output, columns of the input. It goes tile by tile, so that each cache line is
+ * read once and written once. */
+typedef struct transpose {
+    size_t size;       /* of an element */
+    int64_t rows;      /* extent of the axis along which the input is dense */
+    int64_t to_stride; /* bytes from row to row in the output */
+} transpose;
+
+static void transpose_row(const void *ctx, int64_t n, char *const *p, const int64_t *stride) {
+    enum { TILE = 16 };
+    const transpose *t = ctx;
+    const int64_t size = (int64_t)t->size;
+    for (int64_t j = 0; j < n; j += TILE)
+        for (int64_t i = 0; i < t->rows; i++)
+            hz__move(t->size, n - j < TILE ? n - j : TILE, p[1] + i * size + j * stride[1], stride[1],
+                     p[0] + i * t->to_stride + j * size, size);
+}
+
+/* The axis of a copy's nest along which the input is dense, if that is not the row; −1: there is none. */
+static int dense_axis(const hz__nest *nest, int64_t size) {
+    const int last = nest->rank - 1;
+    if (nest->stride[0][last] != size || nest->stride[1][last] == size || nest->stride[1][last] == 0)
+        return -1;
+    for (int axis = 0; axis < last; axis++)
+        if (nest->stride[1][axis] == size && nest->dim[axis] > 1) return axis;
+    return -1;
+}
+
+static void drop_axis(hz__nest *nest, int axis) {
+    nest->rank--;
+    for (; axis < nest->rank; axis++) {
+        nest->dim[axis] = nest->dim[axis + 1];
+        for (int k = 0; k < nest->operands; k++) nest->stride[k][axis] = nest->stride[k][axis + 1];
+    }
+}
+
+static bool copy_transposed(const hz_exec *ex, const hz_tensor *x, const hz_tensor *y) {
+    const int64_t size = (int64_t)hz_dtype_size(x->dtype);
+    hz__nest nest;
+    hz__nest_make(&nest, (const hz_tensor *[]){y, x}, 2);
+    const int axis = nest.numel > BLOCK ? dense_axis(&nest, size) : -1;
+    if (axis < 0) return false;
+    const transpose t = {(size_t)size, nest.dim[axis], nest.stride[0][axis]};
+    drop_axis(&nest, axis);
+    nest.numel /= t.rows;
+    hz__nest_run(ex, &nest, transpose_row, &t);
+    return true;
+}
+
 void hz_copy(const hz_exec *ex, const hz_tensor *x, const hz_tensor *y) {
     map m = {.row = copy_row, .operands = 2, .dtype = x->dtype};
+    if (!hz_is_contiguous(x) && copy_transposed(ex, x, y)) return;
     run(ex, &m, (const hz_tensor *[]){y, x});
 }
 
@@ -411,35 +462,22 @@ void hz_compare(const hz_exec *ex, hz_comparison f, const hz_tensor *x, const hz
     run(ex, &m, (const hz_tensor *[]){z, x, y});
 }
 
-/* Elements seen as bits, whatever their type. */
-typedef uint32_t __attribute__((may_alias)) bits32;
-typedef uint64_t __attribute__((may_alias)) bits64;
-
-static void where1(int64_t n, const uint8_t *where, const void *x, const void *y, void *z) {
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++)
-        ((uint8_t *)z)[i] = where[i] ? ((const uint8_t *)x)[i] : ((const uint8_t *)y)[i];
-}
-static void where4(int64_t n, const uint8_t *where, const void *x, const void *y, void *z) {
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++)
-        ((bits32 *)z)[i] = where[i] ? ((const bits32 *)x)[i] : ((const bits32 *)y)[i];
-}
-static void where8(int64_t n, const uint8_t *where, const void *x, const void *y, void *z) {
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++)
-        ((bits64 *)z)[i] = where[i] ? ((const bits64 *)x)[i] : ((const bits64 *)y)[i];
+static void where_bytes(int64_t n, const uint8_t *where, const void *px, const void *py, void *pz) {
+    const uint8_t *x = px, *y = py;
+    uint8_t *z = pz;
+    for (int64_t i = 0; i < n; i++) z[i] = where[i] ? x[i] : y[i];
 }
 
 static void where_row(const map *m, int64_t n, char *const *p, const int64_t *step) {
-    const size_t size = hz_dtype_size(m->dtype);
     (void)step;
-    (size == 1 ? where1 : size == 4 ? where4 : where8)(n, (const uint8_t *)p[1], p[2], p[3], p[0]);
+    m->kernel.where(n, (const uint8_t *)p[1], p[2], p[3], p[0]);
 }
 
 void hz_where_map(const hz_exec *ex, const hz_tensor *where, const hz_tensor *x, const hz_tensor *y,
                   const hz_tensor *z) {
-    map m = {.row = where_row, .operands = 4, .steps_only = true, .dtype = x->dtype};
+    map m = {.row = where_row, .operands = 4, .steps_only = true, .kernel.where = where_bytes};
+    const size_t size = hz_dtype_size(x->dtype);
+    if (size > 1) m.kernel.where = hz__elementwise_table(size == 4 ? HZ_F32 : HZ_F64, ex->isa)->where;
     run(ex, &m, (const hz_tensor *[]){z, where, x, y});
 }
 
@@ -522,20 +560,30 @@ static const char *elements(const hz_tensor *x, int64_t first, int64_t count, ch
     return buffer;
 }
 
-/* The total is kept in a buffer until all terms are in: z may be one of them. */
+/* Whether the total may grow in z itself: not if z is read again after the first addition. */
+static bool grows_in_place(const sum *s) {
+    if (!hz_is_contiguous(s->z)) return false;
+    for (int i = 2; i < s->n; i++)
+        if (s->x[i]->data == s->z->data) return false;
+    return true;
+}
+
+/* Otherwise it is kept in a buffer until all terms of a block are in. */
 static void sum_blocks(const void *ctx, int64_t begin, int64_t end) {
     const sum *s = ctx;
-    const int64_t numel = hz_numel(s->z);
-    _Alignas(HZ_ALIGN) char total[BLOCK * sizeof(double)], term[BLOCK * sizeof(double)];
+    const int64_t numel = hz_numel(s->z), size = (int64_t)hz_dtype_size(s->z->dtype);
+    const bool in_place = grows_in_place(s);
+    _Alignas(HZ_ALIGN) char buffer[BLOCK * sizeof(double)], term[BLOCK * sizeof(double)];
     for (int64_t first = begin * BLOCK; first < end * BLOCK && first < numel; first += BLOCK) {
         const int64_t count = numel - first < BLOCK ? numel - first : BLOCK;
-        const char *so_far = elements(s->x[0], first, count, total);
+        char *total = in_place ? (char *)s->z->data + first * size : buffer;
+        const char *so_far = elements(s->x[0], first, count, buffer);
         for (int i = 1; i < s->n; i++) {
             s->add(count, so_far, 1, elements(s->x[i], first, count, term), 1, 0, 0, total);
             so_far = total;
         }
-        if (so_far != total) memcpy(total, so_far, (size_t)count * hz_dtype_size(s->z->dtype));
-        move_flat(s->z, first, count, total, true);
+        if (so_far != total) memmove(total, so_far, (size_t)(count * size)); /* n is 1 */
+        if (!in_place) move_flat(s->z, first, count, total, true);
     }
 }
 

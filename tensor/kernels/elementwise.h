@@ -18,6 +18,9 @@ typedef void hz__binary_row(int64_t n, const void *x, int64_t sx, const void *y,
 /* z[i] = x[i·sx] ∘ y[i·sy], 0 or 1 */
 typedef void hz__compare_row(int64_t n, const void *x, int64_t sx, const void *y, int64_t sy, uint8_t *z);
 
+/* z[i] = where[i] ? x[i] : y[i] for elements of the table's size, whatever their type */
+typedef void hz__where_row(int64_t n, const uint8_t *where, const void *x, const void *y, void *z);
+
 /* Whether all n elements have a property. */
 typedef bool hz__test_row(int64_t n, const void *x);
 
@@ -26,6 +29,7 @@ typedef struct hz__elementwise {
     hz__unary_row *unary[HZ_UNARIES];
     hz__binary_row *binary[HZ_BINARIES];
     hz__compare_row *compare[HZ_GE + 1];
+    hz__where_row *where;
     hz__test_row *all_zero;
     hz__test_row *all_finite;
 } hz__elementwise;

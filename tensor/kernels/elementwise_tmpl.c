@@ -308,6 +308,23 @@ static void row_ge(int64_t n, const void *x, int64_t sx, const void *y, int64_t 
     relate(n, y, sy, x, sx, z, less_equal);
 }
 
+/* Elements seen as bits: integers of the same size come here, too. */
+#if defined(HZ_KERNEL_F32)
+typedef uint32_t __attribute__((may_alias)) bits;
+#else
+typedef uint64_t __attribute__((may_alias)) bits;
+#endif
+
+static void row_where(int64_t n, const uint8_t *where, const void *px, const void *py, void *pz) {
+    const bits *x = px, *y = py;
+    bits *z = pz;
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        const bits mask = where[i] ? (bits)-1 : 0;
+        z[i] = (x[i] & mask) | (y[i] & ~mask);
+    }
+}
+
 static inline bool is_zero(real x, real y) {
     return x == 0;
 }
@@ -380,6 +397,7 @@ const hz__elementwise HZ_KERNEL(elementwise) = {
             [HZ_GT] = row_gt,
             [HZ_GE] = row_ge,
         },
+    .where = row_where,
     .all_zero = all_zero,
     .all_finite = all_finite,
 };

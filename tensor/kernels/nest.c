@@ -165,7 +165,9 @@ static void move8(int64_t n, const char *from, int64_t from_stride, char *to, in
 }
 
 void hz__move(size_t size, int64_t n, const char *from, int64_t from_stride, char *to, int64_t to_stride) {
-    if (size == 1)
+    if (from_stride == (int64_t)size && to_stride == (int64_t)size)
+        memcpy(to, from, (size_t)n * size);
+    else if (size == 1)
         move1(n, from, from_stride, to, to_stride);
     else if (size == 4)
         move4(n, from, from_stride, to, to_stride);

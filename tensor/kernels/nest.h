@@ -36,7 +36,7 @@ void hz__nest_run(const hz_exec *ex, const hz__nest *nest, hz__row_fn *row, cons
 typedef void hz__range_fn(const void *ctx, int64_t begin, int64_t end);
 void hz__parallel_for(const hz_exec *ex, int64_t work, int64_t count, hz__range_fn *fn, const void *ctx);
 
-/* Copy n elements of size bytes, 1, 4 or 8, between places with strides in bytes. */
+/* Copy n elements of size bytes, 1, 4 or 8, between places that do not overlap, with strides in bytes. */
 void hz__move(size_t size, int64_t n, const char *from, int64_t from_stride, char *to, int64_t to_stride);
 
 #endif
