@@ -98,7 +98,7 @@ static void fold_values(int64_t n, int64_t d, real *m) {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
         const real a = m[i], b = m[i + d];
-        m[i] = (b > a) | (b != b) ? b : a;
+        m[i] = ((b > a) | (b != b)) ? b : a;
     }
 }
 
