@@ -13,7 +13,7 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 
 # One row of the picture each: the strongest unit of an early, a middle and a late layer, and the winning class.
 early='res2c[argmax]'
-middle='res4c[argmax]'
+middle='res3d[argmax]'
 late='res5c[argmax]'
 class='logits[argmax]'
 
