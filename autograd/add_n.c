@@ -18,7 +18,7 @@ static bool add_n_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
 }
 
 static bool add_n_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
-    const hz_tensor *few[8], **x = few;
+    const hz_tensor *few[8] = {NULL}, **x = few;
     if (n->n_in > 8 && !(x = hz_alloc(&n->tape->alloc, (size_t)n->n_in * sizeof *x)))
         return hz_fail(err, HZ_ENOMEM, "no memory for a list of %d inputs", n->n_in);
     for (int i = 0; i < n->n_in; i++) x[i] = hz_in(n, i);

@@ -241,12 +241,12 @@ static bool call_vjps(sweep *s, const hz_node *n, const hz_node *whole, const hz
     return true;
 }
 
-/* Restrict n to where dy lives if that is less than all of it and the op can be restricted; otherwise make dy
- * whole. */
+/* Restrict n to where dy lives if that is less than all of it, or if n reads only a part of its input, and the op can be
+ * restricted; otherwise make dy whole. */
 static bool restrict_node(sweep *s, const hz_node *n, const hz_rule *rule, cotangent *dy, hz__crop *crop,
                           bool *restricted) {
     *restricted = false;
-    if (!lean(s) || hz_box_is_full(&dy->box, &n->value)) return true;
+    if (!lean(s) || (hz_box_is_full(&dy->box, &n->value) && !(n->op->flags & HZ_OP_PART))) return true;
     bool may = !s->opts->whole && !(rule && rule->whole);
     *restricted = may && hz__crop_node(n, &dy->box, crop);
     return !s->t->error.code && (*restricted || make_whole(s, &n->value, dy));
@@ -409,10 +409,13 @@ static void write_report(const sweep *s, hz_grad_report *report) {
         hz_coverage *c = &report->rule[k];
         char names[64] = "";
         cover(s, k, c, names, sizeof names);
-        if (!*names) snprintf(names, sizeof names, "%s", rule->op ? rule->op->name : "nodes");
-        if (used < sizeof report->text)
-            used += (size_t)snprintf(report->text + used, sizeof report->text - used, "%s%s: %u of %u %s",
-                                     k ? "; " : "", label_of(rule), c->matched, c->of, names);
+        if (used >= sizeof report->text) continue;
+        char *at = report->text + used;
+        size_t room = sizeof report->text - used;
+        used +=
+            (size_t)(c->matched ? snprintf(at, room, "%s%s: %u of %u %s", k ? "; " : "", label_of(rule),
+                                           c->matched, c->of, names)
+                                : snprintf(at, room, "%s%s: none on the way", k ? "; " : "", label_of(rule)));
     }
 }
 

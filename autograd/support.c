@@ -87,7 +87,7 @@ typedef struct field_search {
 } field_search;
 
 static void widen(field_search *s, hz_var in, const hz_box *box) {
-    if (in.id < s->lo) return;
+    if (in.id < s->lo || hz_box_is_empty(box, hz_value(in)->rank)) return;
     uint32_t k = in.id - s->lo;
     s->box[k] = s->seen[k] ? hz_box_union(&s->box[k], box, hz_value(in)->rank) : *box;
     s->seen[k] = true;
@@ -96,7 +96,7 @@ static void widen(field_search *s, hz_var in, const hz_box *box) {
 static void search_field(field_search *s, hz_tape *t, uint32_t from) {
     for (uint32_t id = from; id > s->lo; id--) {
         const hz_node *n = hz__node(t, id);
-        if (!s->seen[id - s->lo] || hz_box_is_empty(&s->box[id - s->lo], n->value.rank)) continue;
+        if (!s->seen[id - s->lo]) continue;
         for (int i = 0; i < n->n_in; i++) {
             hz_box box;
             if (!hz__reach(n, i, &s->box[id - s->lo], &box)) box = hz_box_full(hz_in(n, i));

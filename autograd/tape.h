@@ -145,8 +145,9 @@ typedef hz_var (*hz_vjp_fn)(const hz_node *n, int i, hz_var dy);
 enum {
     HZ_VARIADIC = -1,         /* hz_op.n_in: any number of inputs ≥ 1 */
     HZ_OP_POINTWISE = 1 << 0, /* out[k] depends on in[·][k] alone, inputs broadcast; same under any crop */
-    HZ_OP_VIEW = 1 << 1, /* shape() may point value.data into input 0: then nothing is computed or copied */
-    HZ_OP_KINKS = 1 << 2 /* has no second derivative worth checking (piecewise linear, max, …) */
+    HZ_OP_VIEW = 1 << 1,  /* shape() may point value.data into input 0: then nothing is computed or copied */
+    HZ_OP_KINKS = 1 << 2, /* has no second derivative worth checking (piecewise linear, max, …) */
+    HZ_OP_PART = 1 << 3   /* reads only a part of its input: the cotangent is zero elsewhere (slice) */
 };
 
 /* Everything the tape knows of an op. Its identity is the address of this struct; a user's op has equal rights.

@@ -81,7 +81,7 @@ static const hz_sample samples[] = {
 
 const hz_op hz_op_slice = {.name = "slice",
                            .n_in = 1,
-                           .flags = HZ_OP_VIEW,
+                           .flags = HZ_OP_VIEW | HZ_OP_PART,
                            .attr_size = sizeof(slice),
                            .shape = slice_shape,
                            .forward = slice_forward,

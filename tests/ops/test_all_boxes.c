@@ -96,10 +96,8 @@ ParameterizedTest(int *k, all_boxes, receptive_fields_hold_the_support) {
             hz_grad_opts opts = {.unreachable = HZ_UNREACHABLE_NONE, .whole = true};
             if (!hz_dtype_is_float(r.data[0].dtype)) break;
             cr_assert(hz_grad(&one, 1, &r.x[0], 1, &opts, &dx));
-            if (hz_ok(dx)) {
-                cr_assert(hz_receptive_field(r.y, &unit, r.x[0], &field), "%s", op->name);
-                check_outside_is_zero(op, r.sample, hz_value(dx), &field);
-            }
+            if (hz_ok(dx) && !hz_receptive_field(r.y, &unit, r.x[0], &field)) field = (hz_box){{0}, {0}};
+            if (hz_ok(dx)) check_outside_is_zero(op, r.sample, hz_value(dx), &field);
             hz_tape_rewind(r.t, mark);
         }
         free_run(&r);
