@@ -39,7 +39,7 @@
 #endif
 
 /* ---- vec: load, store, set, larger (the second where either is NaN), where_positive (x > 0 ? a : b), all_within
- * (|x| < limit in every lane), fused (a·b + c, rounded once; in plain C, f32 only) ---- */
+ * (|x| < limit in every lane), fused (a·b + c without rounding the product; f32 only) ---- */
 
 #if defined(HZ_KERNEL_C)
 
@@ -64,9 +64,11 @@ static inline vec where_positive(vec x, vec a, vec b) {
 static inline bool all_within(vec x, double limit) {
     return fabs(x) < (real)limit;
 }
+#if defined(HZ_KERNEL_F32)
 static inline vec fused(vec a, vec b, vec c) {
-    return (real)((double)a * (double)b + (double)c); /* f32: the product is exact */
+    return (real)((double)a * (double)b + (double)c); /* the product is exact */
 }
+#endif
 
 #elif defined(HZ_KERNEL_AVX2) && defined(HZ_KERNEL_F32)
 
@@ -120,9 +122,6 @@ static inline bool all_within(vec x, double limit) {
     const vec magnitude = larger(-x, x);
     return _mm256_movemask_pd(_mm256_cmp_pd(magnitude, set(limit), _CMP_LT_OQ)) == 0xf;
 }
-static inline vec fused(vec a, vec b, vec c) {
-    return _mm256_fmadd_pd(a, b, c);
-}
 
 #elif defined(HZ_KERNEL_AVX512) && defined(HZ_KERNEL_F32)
 
@@ -173,9 +172,6 @@ static inline vec where_positive(vec x, vec a, vec b) {
 }
 static inline bool all_within(vec x, double limit) {
     return _mm512_cmp_pd_mask(larger(-x, x), set(limit), _CMP_LT_OQ) == 0xff;
-}
-static inline vec fused(vec a, vec b, vec c) {
-    return _mm512_fmadd_pd(a, b, c);
 }
 
 #endif
