@@ -117,7 +117,7 @@ typedef struct hz_zero_report {
     hz_zero_reason reason;
     uint32_t blocked_at; /* id of the last node that a non-zero cotangent reached without one leaving it */
     uint32_t blocks;     /* how many such nodes there are */
-    char text[256];      /* 'blocked at relu "fire9.relu" and 3 more' */
+    char text[384];      /* 'blocked at relu "fire9.relu" and 3 more' */
 } hz_zero_report;
 
 /* Why is the gradient of y at x, under rules, zero everywhere? Runs the sweep once. False on error. */
