@@ -141,8 +141,9 @@ struct hz_file_out {
     unsigned char buffer[BUFFER];
 };
 
-/* The temporary file stands beside the target (a rename must not cross file systems). Opened with O_EXCL under a
- * name of this process, so that it gets the permissions of the user's umask, which mkstemp would not give. */
+/* The temporary file stands beside the target (a rename must not cross file systems). Opened with O_EXCL
+ * under a name of this process, so that it gets the permissions of the user's umask, which mkstemp would not
+ * give. */
 static bool open_temp(hz_file_out *out, hz_error *err) {
     for (int k = 0; k < TEMP_TRIES; k++) {
         snprintf(out->temp, out->temp_size, "%s.%ld-%d.tmp", out->path, (long)getpid(), k);

@@ -1,8 +1,8 @@
 /* file.h: reading and writing whole files, for the loaders and savers of every format.
  *
- * Reading takes regular files only (a directory, FIFO or device is refused and never waited for), and its size
- * is known before anything is allocated. Writing is atomic: bytes go to a temporary file beside the target, which
- * hz_file_commit moves into place; a command that fails leaves the old file as it was, or none.
+ * Reading takes regular files only (a directory, FIFO or device is refused and never waited for), and its
+ * size is known before anything is allocated. Writing is atomic: bytes go to a temporary file beside the
+ * target, which hz_file_commit moves into place; a command that fails leaves the old file as it was, or none.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef HZ_TENSOR_FILE_H
@@ -22,8 +22,8 @@ typedef struct hz_text_pair {
 
 bool hz_is_utf8(const char *s); /* well-formed: no overlong forms, surrogates or code points past U+10FFFF */
 
-/* A path, or a name that came out of a file, made fit for an error sentence: control characters become '?', and
- * of a long one only the end is kept. For use inside a printf argument: hz_label(path).s. */
+/* A path, or a name that came out of a file, made fit for an error sentence: control characters become '?',
+ * and of a long one only the end is kept. For use inside a printf argument: hz_label(path).s. */
 enum { HZ_LABEL_TEXT = 132 };
 typedef struct hz_label_text {
     char s[HZ_LABEL_TEXT];
@@ -45,8 +45,8 @@ bool hz_file_open(const char *path, hz_file_in *in, hz_error *err);
 bool hz_file_get(hz_file_in *in, void *data, size_t size, hz_error *err);
 void hz_file_close(hz_file_in *in);
 
-/* The whole file, at most max bytes of it (a larger one is refused with HZ_EFORMAT). *data comes from alloc and
- * is given back with hz_free(alloc, data); NULL on failure. */
+/* The whole file, at most max bytes of it (a larger one is refused with HZ_EFORMAT). *data comes from alloc
+ * and is given back with hz_free(alloc, data); NULL on failure. */
 bool hz_file_read(const char *path, uint64_t max, const hz_allocator *alloc, void **data, size_t *size,
                   hz_error *err);
 
@@ -54,8 +54,8 @@ bool hz_file_read(const char *path, uint64_t max, const hz_allocator *alloc, voi
 
 typedef struct hz_file_out hz_file_out;
 
-/* Start a file that will be called path. A path that exists must be a regular file (or a symbolic link, which is
- * replaced, not followed). NULL with HZ_EIO or HZ_ENOMEM. Ends with hz_file_commit or hz_file_discard. */
+/* Start a file that will be called path. A path that exists must be a regular file (or a symbolic link, which
+ * is replaced, not followed). NULL with HZ_EIO or HZ_ENOMEM. Ends with hz_file_commit or hz_file_discard. */
 hz_file_out *hz_file_create(const char *path, const hz_allocator *alloc, hz_error *err);
 
 /* Append bytes. After a failure the only thing left to do is hz_file_discard. */
@@ -72,7 +72,7 @@ void hz_file_discard(hz_file_out *out);
 
 /* ---- byte order ---- */
 
-/* Turn count numbers of `width` bytes from little-endian (big: big-endian) to the machine's order, or back. */
+/* Turn count numbers of `width` bytes from little-endian (big: big-endian) to the machine's order or back. */
 void hz_file_byte_order(void *data, size_t count, size_t width, bool big);
 
 #ifdef __cplusplus

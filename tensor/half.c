@@ -37,6 +37,6 @@ uint16_t hz__f16_of_f64(double x) {
     if (magnitude >= 0x1p-14) (void)frexp(magnitude, &exponent); /* magnitude = f·2^exponent, ½ ≤ f < 1 */
     double units =
         nearbyint(ldexp(magnitude, 11 - exponent)); /* spacing 2^(exponent − 11); exact until here */
-    /* units has 11 bits, the top one implicit; a carry into a 12th moves on to the next exponent by itself. */
+    /* units has 11 bits, the top one implicit; a carry into a 12th moves on to the next exponent. */
     return sign | (uint16_t)((uint32_t)((exponent + 13) << 10) + (uint32_t)units);
 }

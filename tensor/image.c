@@ -1,12 +1,12 @@
 /* image.c: photos as tensors; the only file that knows stb. Start with hz_image_decode.
  *
- * stb_image is a small decoder, not a hardened one. Its copy here is private (STB_IMAGE_STATIC), has two formats, reads
- * memory only, and is kept from doing harm on three sides:
+ * stb_image is a small decoder, not a hardened one. Its copy here is private (STB_IMAGE_STATIC), has two
+ * formats, reads memory only, and is kept from doing harm on three sides:
  *   - image_scan.c lets through well-formed files only, and PNGs only in a form rewritten by us;
- *   - all its memory comes from a heap that is capped, zeroed (the JPEG decoder reads tables a file may not have set)
- *     and given back whole afterwards (it leaks on some errors);
- *   - the build compiles this file with -fwrapv and without the shift sanitizer: the entropy decoder lets sums wrap
- *     and, out of bits, shifts by too much; either only spoils pixels.
+ *   - all its memory comes from a heap that is capped, zeroed (the JPEG decoder reads tables a file may not
+ *     have set) and given back whole afterwards (it leaks on some errors);
+ *   - the build compiles this file with -fwrapv and without the shift sanitizer: the entropy decoder lets
+ *     sums wrap and, out of bits, shifts by too much; either only spoils pixels.
  *
  * SPDX-License-Identifier: MIT */
 #include "tensor/image.h"
@@ -36,8 +36,8 @@ typedef struct {
     piece *first;
 } decoder_heap;
 
-/* stb's allocation macros take no context, so the heap of the call that is running on this thread is kept here; it is
- * NULL whenever none is. */
+/* stb's allocation macros take no context, so the heap of the call that is running on this thread is kept
+ * here; it is NULL whenever none is. */
 static _Thread_local decoder_heap *running;
 
 static void *decoder_malloc(size_t size) {
@@ -86,8 +86,8 @@ static void resizer_free(void *memory, const hz_allocator *alloc) {
     hz_free(alloc, memory);
 }
 
-#if defined( \
-    __GNUC__) /* formats left out are declared all the same, which gcc reports at the end of this file */
+/* Formats left out are declared all the same, which gcc reports at the end of this file: no pop. */
+#if defined(__GNUC__)
 #pragma GCC diagnostic ignored "-Wunused-function"
 #endif
 
@@ -114,8 +114,9 @@ static void resizer_free(void *memory, const hz_allocator *alloc) {
 
 /* ---- decoding ---- */
 
-/* Enough for every path through the decoder, among them: interlaced 16-bit RGBA (raw, passes, result, 8 bits: 24 bytes
- * a pixel), progressive JPEG of four components (16, extents rounded up to whole blocks), IDAT in a doubling buffer. */
+/* Enough for every path through the decoder, among them: interlaced 16-bit RGBA (raw, passes, result, 8 bits:
+ * 24 bytes a pixel), progressive JPEG of four components (16, extents rounded up to whole blocks), IDAT in a
+ * doubling buffer. */
 static size_t heap_limit(size_t file_size, const hz__image_scan *scan) {
     size_t width = ((size_t)scan->width + 31) / 32 * 32, height = ((size_t)scan->height + 31) / 32 * 32;
     return 2 * file_size + 24 * width * height + (1 << 20);

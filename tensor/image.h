@@ -1,7 +1,8 @@
 /* image.h: photos as tensors: PNG and JPEG files to u8 (H, W, C), resizing, cropping.
  *
- * Files are untrusted. Accepted are at most 64 MiB, 16384 pixels a side, 64 Mi pixels in all, and no more pixels
- * than the file's bytes can possibly encode. Decoding needs at most four times the file, 28 bytes a pixel and 2 MiB.
+ * Files are untrusted. Accepted are at most 64 MiB, 16384 pixels a side, 64 Mi pixels in all, and no more
+ * pixels than the file's bytes can possibly encode. Decoding needs at most four times the file, 28 bytes a
+ * pixel and 2 MiB.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef HZ_TENSOR_IMAGE_H
@@ -13,14 +14,14 @@
 extern "C" {
 #endif
 
-/* Read the image at path into *image, u8 (H, W, C), contiguous, top row first. Its memory is one block from alloc,
- * freed with hz_free(alloc, image->data).
+/* Read the image at path into *image, u8 (H, W, C), contiguous, top row first. Its memory is one block from
+ * alloc, freed with hz_free(alloc, image->data).
  *   channels = 0: as in the file: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha
  *   channels = 3: RGB; gray is repeated, alpha is laid over white: c·a + 255·(1 − a)
- * PNG: all color types and depths (of 16 bits the upper 8; palettes are resolved; a transparent color is alpha);
- * checksums are verified. JPEG: baseline and progressive; bytes after its end, where cameras put previews, are
- * ignored. Gamma and color profiles are not applied. HZ_ENOTFOUND, HZ_EIO, HZ_EFORMAT, HZ_ENOMEM; HZ_EINVAL for
- * other numbers of channels. */
+ * PNG: all color types and depths (of 16 bits the upper 8; palettes are resolved; a transparent color is
+ * alpha); checksums are verified. JPEG: baseline and progressive; bytes after its end, where cameras put
+ * previews, are ignored. Gamma and color profiles are not applied. HZ_ENOTFOUND, HZ_EIO, HZ_EFORMAT, HZ_ENOMEM;
+ * HZ_EINVAL for other numbers of channels. */
 bool hz_image_load(const char *path, int channels, const hz_allocator *alloc, hz_tensor *image,
                    hz_error *err);
 
@@ -28,14 +29,15 @@ bool hz_image_load(const char *path, int channels, const hz_allocator *alloc, hz
 bool hz_image_decode(const char *name, const void *bytes, size_t size, int channels,
                      const hz_allocator *alloc, hz_tensor *image, hz_error *err);
 
-/* dst = src resized to dst's extents: a triangle filter, as wide as a pixel of the coarser of the two grids (bilinear
- * when enlarging, antialiased when shrinking), border pixels repeated, values as they are (no gamma). Both (H, W, C)
- * of one dtype, u8 (rounded) or f32, extents 1 to 16384, C 1 to 4; src of any strides, dst contiguous. Channels are
- * independent: lay alpha over something first. alloc is for scratch. HZ_ESHAPE, HZ_EINVAL, HZ_ENOMEM. */
+/* dst = src resized to dst's extents: a triangle filter, as wide as a pixel of the coarser of the two grids
+ * (bilinear when enlarging, antialiased when shrinking), border pixels repeated, values as they are (no
+ * gamma). Both (H, W, C) of one dtype, u8 (rounded) or f32, extents 1 to 16384, C 1 to 4; src of any strides,
+ * dst contiguous. Channels are independent: lay alpha over something first. alloc is for scratch. HZ_ESHAPE,
+ * HZ_EINVAL, HZ_ENOMEM. */
 bool hz_image_resize(const hz_tensor *src, const hz_tensor *dst, const hz_allocator *alloc, hz_error *err);
 
-/* The middle height × width pixels of src (H, W, C) as a view; an odd margin leaves the larger part below and right.
- * HZ_ESHAPE if src is smaller. */
+/* The middle height × width pixels of src (H, W, C) as a view; an odd margin leaves the larger part below and
+ * right. HZ_ESHAPE if src is smaller. */
 bool hz_image_center_crop(const hz_tensor *src, int64_t height, int64_t width, hz_tensor *view,
                           hz_error *err);
 

@@ -205,7 +205,8 @@ static void set_fortran(hz_tensor *t) {
     }
 }
 
-/* f16 at the end of a block to f32 from its start: element i is read before byte 4i + 3 ≤ 2n + 2i + 1 is written. */
+/* f16 at the end of a block to f32 from its start: element i is read before byte 4i + 3 ≤ 2n + 2i + 1 is
+ * written. */
 static void widen_in_place(float *to, const unsigned char *from, size_t n) {
     for (size_t i = 0; i < n; i++) {
         uint16_t half;

@@ -5,9 +5,9 @@
  *   n bytes                   {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }
  *   the elements
  *
- * Read: f2 (widened to f32), f4, f8, i4, i8, u1, b1 (u8, 0 or 1), either byte order, C or Fortran order. Written:
- * version 1, little-endian, C order. Files are untrusted: the header, at most 64 KiB of it, must describe exactly
- * the bytes that follow.
+ * Read: f2 (widened to f32), f4, f8, i4, i8, u1, b1 (u8, 0 or 1), either byte order, C or Fortran order.
+ * Written: version 1, little-endian, C order. Files are untrusted: the header, at most 64 KiB of it, must
+ * describe exactly the bytes that follow.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef HZ_TENSOR_NPY_H

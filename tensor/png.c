@@ -1,7 +1,7 @@
 /* png.c: PNG writing through libpng. Start with hz_png_write.
  *
- * libpng reports errors by longjmp. All that a jump passes over is write_png, which owns nothing: whatever must be freed
- * hangs on `png_writing`, in the caller's frame.
+ * libpng reports errors by longjmp. All that a jump passes over is write_png, which owns nothing: whatever
+ * must be freed hangs on `png_writing`, in the caller's frame.
  *
  * SPDX-License-Identifier: MIT */
 #include "tensor/png.h"

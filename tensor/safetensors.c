@@ -1,8 +1,8 @@
 /* safetensors.c: the format of safetensors.h. Start with hz_safetensors_open and hz_safetensors_write.
  *
- * Opening goes in this order, so that a lie is found before it costs anything: the header's length against the
- * file's; the JSON; each tensor's shape against its offsets; all offsets together against the file's length;
- * then the data.
+ * Opening goes in this order, so that a lie is found before it costs anything: the header's length against
+ * the file's; the JSON; each tensor's shape against its offsets; all offsets together against the file's
+ * length; then the data.
  *
  * SPDX-License-Identifier: MIT */
 #include "tensor/safetensors.h"
@@ -68,8 +68,8 @@ static bool in_tensor(const hz_safetensors *st, const char *name, hz_error *err)
 
 /* ---- the header's JSON ---- */
 
-/* Refuse what a general JSON parser would pay for in stack and memory: deeper nesting than the format has, and more
- * values than the tensors of any model. */
+/* Refuse what a general JSON parser would pay for in stack and memory: deeper nesting than the format has,
+ * and more values than the tensors of any model. */
 static bool check_structure(const hz_safetensors *st, const char *text, size_t n, hz_error *err) {
     int depth = 0, commas = 0;
     bool quoted = false;
@@ -281,8 +281,8 @@ static bool needs_copy(const entry *e) {
     return e->end > e->begin && (e->type->widen || e->begin % e->type->width != 0);
 }
 
-/* A copy's place in `extra`, kept aligned for every dtype. Cannot overflow: at most 7 more bytes than nbytes, of
- * which the file holds at least half. */
+/* A copy's place in `extra`, kept aligned for every dtype. Cannot overflow: at most 7 more bytes than nbytes,
+ * of which the file holds at least half. */
 static uint64_t copy_size(const entry *e) {
     return needs_copy(e) ? ((uint64_t)hz_nbytes(&e->tensor) + 7) / 8 * 8 : 0;
 }

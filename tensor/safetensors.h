@@ -11,10 +11,10 @@
  *   if (!hz_safetensors_get(st, "conv1.weight", &w, &err)) …
  *   hz_safetensors_close(st);                            w dangles from here on
  *
- * A file is untrusted: every rule above is checked, an error names the file, the tensor and the two numbers that
- * disagree, and nothing is read or allocated on the word of a header alone. A header may have 100 MB and 2 million
- * values (some 300,000 tensors). Memory: the data (three times the share that is 16-bit; twice the share that is
- * misaligned), and, while opening, the parsed header, below 600 MB at worst.
+ * A file is untrusted: every rule above is checked, an error names the file, the tensor and the two numbers
+ * that disagree, and nothing is read or allocated on the word of a header alone. A header may have 100 MB and
+ * 2 million values (some 300,000 tensors). Memory: the data (three times the share that is 16-bit; twice the
+ * share that is misaligned), and, while opening, the parsed header, below 600 MB at worst.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef HZ_TENSOR_SAFETENSORS_H
@@ -62,8 +62,8 @@ typedef struct hz_safetensors_options {
     bool as_f16; /* write f32 and f64 as F16, rounded to nearest even (beyond 65504: infinity) */
 } hz_safetensors_options;
 
-/* Write n tensors and the metadata pairs to path, all or nothing. Data lies in the order given, wider elements
- * first, so that every tensor is aligned. opts may be NULL. */
+/* Write n tensors and the metadata pairs to path, all or nothing. Data lies in the order given, wider
+ * elements first, so that every tensor is aligned. opts may be NULL. */
 bool hz_safetensors_write(const char *path, const hz_safetensors_entry *entries, size_t n,
                           const hz_text_pair *metadata, size_t n_metadata, const hz_safetensors_options *opts,
                           hz_error *err);

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* The path of a data file, valid until the next call: in the directory HZ_DATA names, else in shared/data beside the
- * source tree. NULL if it is not there:
+/* The path of a data file, valid until the next call: in the directory HZ_DATA names, else in shared/data
+ * beside the source tree. NULL if it is not there:
  *     if (!hz_test_data("chelsea.png")) cr_skip("no chelsea.png: set HZ_DATA"); */
 static inline const char *hz_test_data(const char *name) {
     static char path[4096];

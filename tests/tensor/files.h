@@ -1,5 +1,5 @@
-/* files.h: for tests of loaders and savers: scratch files, an allocator that counts and fails on demand, and damage
- * done to good files.
+/* files.h: for tests of loaders and savers: scratch files, an allocator that counts and fails on demand, and
+ * damage done to good files.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef HZ_TESTS_FILES_H
@@ -60,8 +60,8 @@ static inline void faulty_free(void *ctx, void *p) {
     free(p);
 }
 
-/* Let the first allocation of an action fail, then the second, … until it succeeds. Each failure must be reported as
- * one of memory, and nothing may stay allocated. */
+/* Let the first allocation of an action fail, then the second, … until it succeeds. Each failure must be
+ * reported as one of memory, and nothing may stay allocated. */
 static inline void fail_every_allocation(bool (*action)(const hz_allocator *a, const char *path,
                                                         hz_error *err),
                                          const char *path) {
@@ -110,7 +110,8 @@ static inline void check_truncations(loader load, const uint8_t *good, size_t si
     }
 }
 
-/* One to four random bytes changed, `trials` times: either verdict will do, a crash will not. Returns the refusals. */
+/* One to four random bytes changed, `trials` times: either verdict will do, a crash will not. Returns the
+ * refusals. */
 static inline int check_mutations(loader load, const uint8_t *good, size_t size, int trials) {
     uint64_t state = 88172645463325252u;
     uint8_t *copy = malloc(size);

@@ -1,4 +1,5 @@
-/* jpegs.h: three small JPEG files: red grows to the right, green downwards, blue is 128 (or gray grows to the right).
+/* jpegs.h: three small JPEG files: red grows to the right, green downwards, blue is 128 (or gray grows to the
+ * right).
  *
  * SPDX-License-Identifier: MIT */
 #ifndef HZ_TESTS_JPEGS_H

@@ -261,7 +261,8 @@ Test(half, every_f16_survives_the_round_trip) {
     cr_assert(isnan(hz__f32_of_f16(hz__f16_of_f64((double)NAN))));
 }
 
-/* Between two neighbours lies their middle, which goes to the even one; what is beside it goes to the nearer one. */
+/* Between two neighbours lies their middle, which goes to the even one; what is beside it goes to the nearer
+ * one. */
 Test(half, rounding_is_to_nearest_ties_to_even) {
     for (uint32_t h = 0; h < 0x7c00; h++) {
         const double low = (double)hz__f32_of_f16((uint16_t)h),
