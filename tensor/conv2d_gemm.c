@@ -17,10 +17,11 @@
 #include "tensor/gemm_block.h"
 
 enum {
-    TILE = 256,          /* columns of a tile */
-    WIDE_TILE = 1024,    /* columns of a tile that is used in place */
-    TILE_AREA = 1 << 16, /* elements of a tile: 256 KiB in f32 */
-    ENOUGH_PIECES = 8    /* do not cut further for the threads' sake */
+    TILE = 256,           /* columns of a tile */
+    WIDE_TILE = 1024,     /* columns of a tile that is used in place, or has few rows */
+    TILE_AREA = 1 << 16,  /* elements of a tile: 256 KiB in f32 */
+    ENOUGH_PIECES = 8,    /* do not cut further for the threads' sake */
+    PARTIAL_SUM = 1 << 20 /* largest weight gradient, in bytes, that is summed in several parts */
 };
 
 /* ---- cutting ---- */
@@ -29,7 +30,7 @@ static int64_t div_up(int64_t a, int64_t b) {
     return (a - 1) / b + 1; /* a ≥ 1 */
 }
 
-/* total cut into equal blocks of at most most elements, in multiples of 16 where that changes little. */
+/* total cut into equal blocks of about `most` elements, in multiples of 16 where that changes little. */
 static int64_t equal_blocks(int64_t total, int64_t most) {
     const int64_t block = div_up(total, div_up(total, hz__larger(most, 1)));
     return block >= 64 ? hz__smaller((block + 15) / 16 * 16, total) : block;
@@ -107,6 +108,7 @@ typedef struct source {
 
 static source source_of(const hz__conv2d *v, const hz__window *window, const hz_tensor *t) {
     source s = {v, window, hz__planes_of(t), -1};
+    if (t->dim[1] == 1) s.planes.stride[1] = v->p; /* means nothing, but BLIS looks at it */
     if (is_identity(window)) s.in_place = position_stride(&s.planes, window->in, t->dim[1]);
     return s;
 }
@@ -379,7 +381,7 @@ static void cut_weight_task(weight_task *f) {
     f->filters = equal_blocks(v->k, 512);
     const int64_t pieces = v->groups * div_up(v->q, f->positions) * div_up(v->k, f->filters);
     const int64_t most =
-        pieces < ENOUGH_PIECES / 2 && weight_bytes(v) <= 1 << 20 ? ENOUGH_PIECES / pieces : 1;
+        pieces < ENOUGH_PIECES / 2 && weight_bytes(v) <= PARTIAL_SUM ? ENOUGH_PIECES / pieces : 1;
     f->chunk = div_up(f->tiles.count, most);
     f->chunks = div_up(f->tiles.count, f->chunk);
 }
