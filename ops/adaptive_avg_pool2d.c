@@ -35,11 +35,16 @@ static bool adaptive_reach(const hz_node *n, int i, const hz_box *out, hz_box *i
     return true;
 }
 
-/* Some of the windows are not an even share of the positions they cover. */
+/* Along each axis all windows, or some of equal ones that do not overlap: of other windows, a few are not an even
+ * share of the positions they cover. */
 static bool adaptive_crop(const hz_node *n, const hz_box *out, const hz_box *in, void *attr) {
-    (void)in, (void)attr;
-    for (int k = 2; k < 4; k++)
-        if (out->lo[k] > 0 || out->hi[k] < n->value.dim[k]) return false;
+    (void)in;
+    extents *to = attr;
+    for (int k = 2; k < 4; k++) {
+        bool all = out->lo[k] == 0 && out->hi[k] == n->value.dim[k];
+        if (!all && hz_in(n, 0)->dim[k] % n->value.dim[k] != 0) return false;
+        to->of[k - 2] = out->hi[k] - out->lo[k];
+    }
     return true;
 }
 

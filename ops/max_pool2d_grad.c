@@ -27,7 +27,18 @@ static hz_var call(hz_tape *t, const hz_var *x) {
     return hz_max_pool2d_grad(x[0], x[1], &g);
 }
 
+static hz_var call_each(hz_tape *t, const hz_var *x) {
+    (void)t;
+    const hz_pool2d_geometry g = {.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}};
+    return hz_max_pool2d_grad(x[0], x[1], &g);
+}
+
 static const hz_sample samples[] = {
+    {"windows of one position",
+     2,
+     {{.rank = 4, .dim = {1, 2, 2, 3}, .distinct = true}, {.rank = 4, .dim = {1, 2, 2, 3}}},
+     call_each,
+     false},
     {"overlapping windows",
      2,
      {{.rank = 4, .dim = {1, 2, 5, 4}, .distinct = true}, {.rank = 4, .dim = {1, 2, 2, 4}}},
