@@ -42,9 +42,21 @@ static hz_var call_hard_tanh(hz_tape *t, const hz_var *x) {
 }
 
 static const hz_sample samples[] = {
-    {"matrix", 1, {{.rank = 2, .dim = {3, 4}, .kink = {-0.5, 1}, .n_kinks = 2}}, call, false},
-    {"no upper bound", 1, {{.rank = 1, .dim = {6}, .kink = {0}, .n_kinks = 1}}, call_from_0, false},
-    {"hard tanh", 1, {{.rank = 1, .dim = {6}, .kink = {-1, 1}, .n_kinks = 2}}, call_hard_tanh, false},
+    {"matrix",
+     1,
+     {{.rank = 2, .dim = {3, 4}, .lo = -1, .hi = 1.5, .kink = {-0.5, 1}, .n_kinks = 2}},
+     call,
+     false},
+    {"no upper bound",
+     1,
+     {{.rank = 1, .dim = {10}, .lo = -1, .hi = 2, .kink = {0}, .n_kinks = 1}},
+     call_from_0,
+     false},
+    {"hard tanh",
+     1,
+     {{.rank = 1, .dim = {10}, .lo = -1.5, .hi = 1.5, .kink = {-1, 1}, .n_kinks = 2}},
+     call_hard_tanh,
+     false},
     {"one number", 1, {{.rank = 0, .lo = -0.4, .hi = 0.9}}, call, false},
     {"empty", 1, {{.rank = 2, .dim = {0, 3}}}, call, false},
 };

@@ -124,7 +124,7 @@ hz_var hz_relu6(hz_var x); /* min(max(x, 0), 6); derivative 0 at 0 and at 6 */
 
 extern const hz_op hz_op_clip;
 hz_var hz_clip(hz_var x, double lo,
-               double hi); /* min(max(x, lo), hi); derivative 1 where lo < x < hi, else 0 */
+               double hi); /* min(max(x, lo), hi), lo ≤ hi; derivative 1 where lo < x < hi, else 0 */
 
 extern const hz_op hz_op_leaky_relu;
 hz_var hz_leaky_relu(hz_var x, double slope); /* x > 0 ? x : slope·x */
@@ -204,7 +204,8 @@ hz_var hz_astype(hz_var x, hz_dtype dtype); /* C conversion; differentiable betw
 /* ==== reductions ==== */
 
 /* Axes are a set of bits: HZ_AXIS(1), HZ_AXIS(0) | HZ_AXIS(-1); negative ones count from the end; HZ_ALL_AXES is the
- * empty set, 0. With keep, reduced axes stay with extent 1; without, they are dropped. */
+ * empty set, 0. With keep, reduced axes stay with extent 1; without, they are dropped. Over no elements a sum is 0, a
+ * mean NaN, max and logsumexp −∞, min +∞. */
 #define HZ_AXIS(k) ((hz_axes)1u << ((unsigned)(k)&31u))
 enum { HZ_ALL_AXES = 0 };
 
@@ -226,7 +227,7 @@ hz_var hz_logsumexp(hz_var x, hz_axes axes, bool keep); /* log Σ e^x */
 hz_var hz_var_of(hz_var x, hz_axes axes, bool keep); /* biased variance */
 
 extern const hz_op hz_op_argmax;
-hz_var hz_argmax(hz_var x, int axis, bool keep); /* i64; first maximum; no gradient */
+hz_var hz_argmax(hz_var x, int axis, bool keep); /* i64; first maximum, a NaN wins; no gradient */
 hz_var hz_argmin(hz_var x, int axis, bool keep);
 
 extern const hz_op hz_op_cumsum;
@@ -419,6 +420,7 @@ typedef enum hz_reduce_loss { HZ_LOSS_MEAN = 0, HZ_LOSS_SUM, HZ_LOSS_NONE } hz_r
 extern const hz_op hz_op_cross_entropy;
 hz_var hz_cross_entropy(hz_var logits, hz_var labels, hz_reduce_loss how);
 
+/* x and target of one shape: these do not broadcast. target is differentiable, too. */
 hz_var hz_mse(hz_var x, hz_var target, hz_reduce_loss how); /* (x − target)² */
 hz_var hz_bce(hz_var p, hz_var target, hz_reduce_loss how); /* −t·log p − (1−t)·log(1−p), logs ≥ −100 */
 hz_var hz_bce_with_logits(hz_var x, hz_var target,
