@@ -115,5 +115,5 @@ configure() {
 
 # build DIRECTORY [TARGET…]: configure it with the defaults if need be, then compile (everything, or these targets).
 build() {
-    configure "$1" && quietly "Building $*" ninja -C "$@"
+    configure "$1" && quietly "Building $*" ninja --quiet -k 0 -C "$@"
 }
