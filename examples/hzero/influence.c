@@ -27,7 +27,7 @@ typedef struct influence {
     double zero_share;  /* share of pixels whose every channel is exactly 0 */
     double scale;       /* what is drawn as full brightness */
     char coverage[256]; /* "guided: 26 of 26 relu", or "" */
-    char why_zero[256]; /* "" unless the map is zero everywhere */
+    char why_zero[384]; /* "" unless the map is zero everywhere */
 } influence;
 
 typedef struct unit_row {

@@ -1,0 +1,373 @@
+/* test_cli.c: hzero, the command-line program, on a ResNet-20 with random weights made here, so that every command runs
+ * on any machine; and on the real SqueezeNet where the data is at hand.
+ *
+ * SPDX-License-Identifier: MIT */
+#include <math.h>
+#include <sys/stat.h>
+
+#include <jansson.h>
+
+#include "command.h"
+#include "data.h"
+#include "hzero.h"
+#include "tensor/npy.h"
+#include "tensor/png.h"
+#include "tensor/random.h"
+#include "tensor/safetensors.h"
+
+static char folder[64];
+
+/* ---- a network and a picture to work on ---- */
+
+enum { MOST = 128 };
+
+typedef struct builder {
+    hz_safetensors_entry entry[MOST];
+    char name[MOST][64];
+    size_t n;
+} builder;
+
+static void add(builder *b, const char *prefix, const char *name, double lo, double hi, int rank,
+                const int64_t *dim) {
+    hz_tensor v = hz_tensor_of(NULL, HZ_F32, rank, dim);
+    v.data = malloc(hz_nbytes(&v));
+    for (int64_t k = 0; k < hz_numel(&v); k++)
+        ((float *)v.data)[k] = (float)(lo + (hi - lo) * hz_random_uniform(3, b->n, (uint64_t)k));
+    snprintf(b->name[b->n], sizeof b->name[0], "%s%s", prefix, name);
+    b->entry[b->n] = (hz_safetensors_entry){b->name[b->n], v};
+    b->n++;
+}
+
+static void add_conv_bn(builder *b, const char *prefix, int k, int64_t in, int64_t out) {
+    char name[64];
+    double bound = sqrt(6.0 / (double)(9 * in));
+    snprintf(name, sizeof name, "conv%d.weight", k);
+    add(b, prefix, name, -bound, bound, HZ_DIMS(out, in, 3, 3));
+    static const struct {
+        const char *name;
+        double lo, hi;
+    } parts[] = {
+        {"weight", 0.8, 1.2}, {"bias", -0.1, 0.1}, {"running_mean", -0.1, 0.1}, {"running_var", 0.5, 1.5}};
+    for (int p = 0; p < 4; p++) {
+        snprintf(name, sizeof name, "bn%d.%s", k, parts[p].name);
+        add(b, prefix, name, parts[p].lo, parts[p].hi, HZ_DIMS(out));
+    }
+}
+
+static void write_network(const char *path) {
+    builder *b = calloc(1, sizeof *b);
+    add_conv_bn(b, "", 1, 3, 16);
+    for (int stage = 1; stage <= 3; stage++)
+        for (int block = 0; block < 3; block++) {
+            char prefix[32];
+            int64_t out = 8 << stage, in = block == 0 && stage > 1 ? out / 2 : out;
+            snprintf(prefix, sizeof prefix, "layer%d.%d.", stage, block);
+            add_conv_bn(b, prefix, 1, in, out);
+            add_conv_bn(b, prefix, 2, out, out);
+        }
+    add(b, "", "linear.weight", -0.3, 0.3, HZ_DIMS(10, 64));
+    add(b, "", "linear.bias", -0.1, 0.1, HZ_DIMS(10));
+    hz_error err = {.code = HZ_OK};
+    cr_assert(hz_safetensors_write(path, b->entry, b->n, NULL, 0, NULL, &err), "%s", err.text);
+    for (size_t k = 0; k < b->n; k++) free(b->entry[k].tensor.data);
+    free(b);
+}
+
+static void write_picture(const char *path) {
+    static uint8_t pixels[32 * 32 * 3];
+    for (int k = 0; k < 32 * 32 * 3; k++) pixels[k] = (uint8_t)(hz_random_bits(1, 1, (uint64_t)k) >> 56);
+    hz_tensor v = hz_tensor_of(pixels, HZ_U8, HZ_DIMS(32, 32, 3));
+    hz_error err = {.code = HZ_OK};
+    cr_assert(hz_png_write(path, &v, NULL, 0, NULL, &err), "%s", err.text);
+}
+
+static const char *in_folder(const char *name) {
+    static char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static void set_up(void) {
+    snprintf(folder, sizeof folder, "/tmp/hz-cli-%ld", (long)getpid());
+    cr_assert(mkdir(folder, 0700) == 0);
+    write_network(in_folder("net.safetensors"));
+    write_picture(in_folder("picture.png"));
+}
+
+static void tear_down(void) {
+    char line[128];
+    snprintf(line, sizeof line, "rm -rf '%s'", folder);
+    cr_expect_eq(system(line), 0);
+}
+
+TestSuite(cli, .init = set_up, .fini = tear_down);
+
+#define NET "--model resnet20:net.safetensors "
+#define PICTURE NET "--image picture.png "
+
+static const outcome *hzero(const char *arguments) {
+    return run_in(folder, "hzero/hzero", arguments);
+}
+
+static json_t *parsed(const outcome *o) {
+    json_error_t why;
+    json_t *j = json_loads(o->out, 0, &why);
+    cr_assert(j, "line %d: %s\n%s\n%s", why.line, why.text, o->out, o->err);
+    return j;
+}
+
+static double number(const json_t *j, const char *key) {
+    const json_t *v = json_object_get(j, key);
+    cr_assert(json_is_number(v), "no number \"%s\"", key);
+    return json_number_value(v);
+}
+
+static bool exists(const char *name) {
+    return access(in_folder(name), F_OK) == 0;
+}
+
+/* ---- usage ---- */
+
+Test(cli, help_and_version_go_to_stdout) {
+    const outcome *o = hzero("--help");
+    cr_expect(o->status == 0 && strstr(o->out, "influence") && !*o->err);
+    o = hzero("--version");
+    cr_expect(o->status == 0 && strstr(o->out, "hzero 0."));
+    o = hzero("influence --help");
+    cr_expect(o->status == 0 && strstr(o->out, "--unit") && !*o->err);
+}
+
+Test(cli, wrong_usage_exits_2_says_why_and_prints_nothing) {
+    static const struct {
+        const char *arguments, *says;
+    } cases[] = {
+        {"", "usage"},
+        {"nonsense", "nonsense"},
+        {"influence --frobnicate", "--frobnicate"},
+        {"influence " PICTURE, "--unit"},
+        {"predict --image picture.png", "--model"},
+        {"predict " PICTURE "--top 0", "--top"},
+        {"predict " PICTURE "--top five", "five"},
+        {"predict " PICTURE "--top", "--top"},
+        {"predict " PICTURE "--unit x", "--unit"},
+        {"predict " PICTURE "--mean 1,2", "--mean"},
+        {"predict " PICTURE "--order gbr", "gbr"},
+        {"predict " PICTURE "--range 7", "7"},
+        {"predict " PICTURE "stray", "stray"},
+    };
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        const outcome *o = hzero(cases[k].arguments);
+        cr_expect_eq(o->status, 2, "%s: status %d", cases[k].arguments, o->status);
+        cr_expect(strstr(o->err, cases[k].says) && !*o->out, "%s: %s", cases[k].arguments, o->err);
+    }
+}
+
+Test(cli, what_fails_exits_1_names_the_cause_and_leaves_nothing_behind) {
+    static const struct {
+        const char *arguments, *says;
+    } cases[] = {
+        {"predict --model resnet20:none.safetensors --image picture.png", "none.safetensors"},
+        {"predict --model resnet99:net.safetensors --image picture.png", "resnet99"},
+        {"predict --model net.safetensors --image picture.png", "net.safetensors"},
+        {"predict --model squeezenet1_0:net.safetensors --image picture.png", "conv1"},
+        {"predict --model resnet20:picture.png --image picture.png", "picture.png"},
+        {"predict " NET "--image none.png", "none.png"},
+        {"predict " NET "--image net.safetensors", "net.safetensors"},
+        {"predict " NET "--image .", "."},
+        {"predict " PICTURE "--labels none.txt", "none.txt"},
+        {"influence " PICTURE "--unit 'layer9[0]' --out sheet.png", "layer9"},
+        {"influence " PICTURE "--unit 'layer1[99,0,0]' --out sheet.png", "99"},
+        {"influence " PICTURE "--unit 'layer1[1,2]' --out sheet.png", "layer1"},
+        {"influence " PICTURE "--unit 'layer1' --out sheet.png", "layer1"},
+        {"influence " PICTURE "--unit 'logits[0]' --rule grad --out sheet.png", "grad"},
+        {"influence " PICTURE "--unit 'logits[0]' --out none/sheet.png", "none/sheet.png"},
+        {"influence " PICTURE "--unit 'logits[0]' --out sheet.png --save picture.png", "picture.png"},
+        {"influence " PICTURE "--unit 'conv1.weight[0,0,0,0]' --out sheet.png", "conv1.weight"},
+        {"evaluate " NET "--data picture.png", "picture.png"},
+        {"weights " NET "--layer linear --out sheet.png", "linear"},
+        {"patches " NET "--images none --unit 'layer1[0,argmax]' --out sheet.png", "none"},
+        {"occlusion " PICTURE "--unit 'layer9[0]' --window 8 --stride 8 --out sheet.png", "layer9"},
+    };
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        const outcome *o = hzero(cases[k].arguments);
+        cr_expect_eq(o->status, 1, "%s: status %d", cases[k].arguments, o->status);
+        cr_expect(strstr(o->err, cases[k].says), "%s: %s", cases[k].arguments, o->err);
+        cr_expect(!*o->out && !exists("sheet.png"), "%s left something behind", cases[k].arguments);
+    }
+}
+
+Test(cli, a_full_disk_is_a_failure) {
+    int status = system("'" HZ_PROGRAMS "/hzero/hzero' paths >/dev/full 2>/dev/null");
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+}
+
+/* ---- commands ---- */
+
+Test(cli, predict_lists_the_most_probable_classes) {
+    json_t *j = parsed(hzero("predict " PICTURE "--top 10 --json")), *top = json_object_get(j, "top");
+    cr_assert_eq(json_array_size(top), 10);
+    double sum = 0, before = 1;
+    for (size_t k = 0; k < 10; k++) {
+        double p = number(json_array_get(top, k), "probability");
+        cr_expect_leq(p, before);
+        before = p;
+        sum += p;
+    }
+    cr_expect_float_eq(sum, 1, 1e-5);
+    json_decref(j);
+}
+
+Test(cli, labels_come_from_lines_or_json) {
+    static const struct {
+        const char *name, *text;
+    } files[] = {{"a.txt", "n01440764 zero\nn01440765 one\n2\n3\n4\n5\n6\n7\n8\n9\n"},
+                 {"b.json", "{\"9\": \"9\", \"0\": \"zero\", \"1\": \"one\", \"2\": \"2\"}"},
+                 {"c.json", "[\"zero\", \"one\"]"}};
+    for (size_t k = 0; k < 3; k++) {
+        FILE *f = fopen(in_folder(files[k].name), "w");
+        fputs(files[k].text, f);
+        fclose(f);
+        char line[128];
+        snprintf(line, sizeof line, "predict " PICTURE "--top 10 --labels %s", files[k].name);
+        const outcome *o = hzero(line);
+        cr_expect(o->status == 0 && strstr(o->out, "  zero\n") && strstr(o->out, "  one\n"), "%s%s", o->out,
+                  o->err);
+    }
+}
+
+Test(cli, units_lists_layers_with_shapes_and_fields) {
+    json_t *j = parsed(hzero("units " PICTURE "--json")), *layers = json_object_get(j, "layers"), *layer;
+    size_t k;
+    bool found = false;
+    json_array_foreach(layers, k, layer) {
+        if (strcmp(json_string_value(json_object_get(layer, "layer")), "layer1.0.conv1")) continue;
+        found = true;
+        json_t *field = json_object_get(layer, "receptive_field");
+        json_t *shape = json_object_get(layer, "shape"), *size = json_object_get(field, "size");
+        cr_expect_eq(json_integer_value(json_array_get(shape, 1)), 16);
+        cr_expect_eq(json_integer_value(json_array_get(size, 0)), 5);
+        cr_expect(json_object_get(layer, "strongest"));
+    }
+    cr_expect(found);
+    json_decref(j);
+    cr_expect_eq(hzero("units " NET)->status, 0);
+}
+
+Test(cli, influence_saves_maps_that_are_zero_outside_the_field) {
+    json_t *j = parsed(hzero("influence " PICTURE
+                             "--unit 'layer1.0[3,16,16]' 'layer2/0[argmax]' --unit 'logits[0,argmax]' "
+                             "--rule gradient guided --out sheet.png --save maps/deep --json"));
+    json_t *list = json_object_get(j, "influence"), *one;
+    size_t k;
+    cr_assert_eq(json_array_size(list), 6);
+    json_array_foreach(list, k, one) {
+        hz_tensor map;
+        hz_error err = {.code = HZ_OK};
+        cr_assert(hz_npy_load(in_folder(json_string_value(json_object_get(one, "map"))), NULL, &map, &err),
+                  "%s", err.text);
+        cr_expect(map.dtype == HZ_F32 && map.rank == 3 && map.dim[0] == 3 && map.dim[1] == 32 &&
+                  map.dim[2] == 32);
+        json_t *field = json_object_get(one, "receptive_field"), *rows = json_object_get(field, "rows"),
+               *columns = json_object_get(field, "columns");
+        double largest = 0;
+        for (int64_t e = 0; e < hz_numel(&map); e++) {
+            int64_t at[HZ_MAX_RANK];
+            hz_unravel(&map, e, at);
+            bool inside = at[1] >= json_integer_value(json_array_get(rows, 0)) &&
+                          at[1] < json_integer_value(json_array_get(rows, 1)) &&
+                          at[2] >= json_integer_value(json_array_get(columns, 0)) &&
+                          at[2] < json_integer_value(json_array_get(columns, 1));
+            double v = fabs(hz_get_flat(&map, e));
+            if (!inside) cr_expect_eq(v, 0);
+            largest = fmax(largest, v);
+        }
+        cr_expect_float_eq(largest, number(one, "largest"), 1e-6 * largest);
+        cr_expect_gt(largest, 0);
+        hz_free(NULL, map.data);
+    }
+    json_decref(j);
+    cr_expect(exists("sheet.png") && exists("maps/deep/layer2_0[argmax].guided.npy"));
+}
+
+Test(cli, the_same_maps_come_out_with_one_and_two_threads) {
+    cr_assert_eq(
+        hzero("influence " PICTURE "--unit 'layer3[argmax]' --threads 1 --save one --out one.png")->status,
+        0);
+    cr_assert_eq(
+        hzero("influence " PICTURE "--unit 'layer3[argmax]' --threads 2 --save two --out two.png")->status,
+        0);
+    char line[512];
+    snprintf(line, sizeof line, "cd %s && diff -r one two && cmp one.png two.png", folder);
+    cr_expect_eq(system(line), 0);
+}
+
+Test(cli, an_npy_is_the_networks_input_itself) {
+    float *input = calloc(3 * 32 * 32, sizeof *input);
+    for (int k = 0; k < 3 * 32 * 32; k++) input[k] = (float)sin(k);
+    hz_tensor v = hz_tensor_of(input, HZ_F32, HZ_DIMS(3, 32, 32)),
+              wrong = hz_tensor_of(input, HZ_F32, HZ_DIMS(3, 16, 64));
+    cr_assert(hz_npy_save(in_folder("x.npy"), &v, NULL, NULL) &&
+              hz_npy_save(in_folder("y.npy"), &wrong, NULL, NULL));
+    free(input);
+    cr_expect_eq(hzero("predict " NET "--image x.npy")->status, 0);
+    const outcome *o = hzero("predict " NET "--image y.npy");
+    cr_expect(o->status == 1 && strstr(o->err, "y.npy") && strstr(o->err, "16"), "%s", o->err);
+}
+
+Test(cli, occlusion_patches_and_weights_draw_their_pictures) {
+    const outcome *o =
+        hzero("occlusion " PICTURE "--unit 'logits[argmax]' --window 8 --stride 6 --out occlusion.png");
+    cr_expect(o->status == 0 && exists("occlusion.png"), "%s", o->err);
+    o = hzero("patches " NET "--images . --unit 'layer2[5,argmax]' --top 4 --out patches.png");
+    cr_expect(o->status == 0 && exists("patches.png"), "%s", o->err);
+    o = hzero("weights " NET "--layer conv1 --out weights.png");
+    cr_expect(o->status == 0 && exists("weights.png"), "%s", o->err);
+    o = hzero("weights " NET "--layer layer3.2.conv2 --out more.png");
+    cr_expect(o->status == 0 && exists("more.png"), "%s", o->err);
+}
+
+Test(cli, paths_add_up_to_the_gradient) {
+    json_t *j = parsed(hzero("paths --json")), *paths = json_object_get(j, "paths"), *path;
+    double sum = 0;
+    size_t k;
+    cr_assert_eq(json_array_size(paths), 4);
+    json_array_foreach(paths, k, path) {
+        json_t *local = json_object_get(path, "local_derivatives"), *d;
+        double product = 1;
+        size_t l;
+        json_array_foreach(local, l, d) product *= json_number_value(d);
+        cr_expect_eq(product, number(path, "product"));
+        sum += product;
+    }
+    cr_expect_eq(sum, number(j, "sum"));
+    cr_expect_eq(sum, number(j, "gradient"));
+    cr_expect_eq(sum, -2);
+    json_decref(j);
+    const outcome *o = hzero("paths --unit 'a1[1]'");
+    cr_expect(o->status == 0 && strstr(o->out, "sum over 1 paths = 1"), "%s%s", o->out, o->err);
+}
+
+/* ---- the real thing ---- */
+
+Test(cli, squeezenet_sees_an_egyptian_cat) {
+    char line[8192], weights[4096], labels[4096];
+    if (!hz_test_data("squeezenet1_0_dc.safetensors") || !hz_test_data("chelsea_227.png"))
+        cr_skip("no data: set HZ_DATA");
+    snprintf(weights, sizeof weights, "%s", hz_test_data("squeezenet1_0_dc.safetensors"));
+    snprintf(labels, sizeof labels, "%s", hz_test_data("synset_words.txt"));
+    cr_assert((size_t)snprintf(
+                  line, sizeof line,
+                  "predict --model 'squeezenet1_0:%.2000s' --labels '%.2000s' --image '%.2000s' --json",
+                  weights, labels, hz_test_data("chelsea_227.png")) < sizeof line);
+    json_t *j = parsed(hzero(line)), *top = json_object_get(j, "top");
+    static const struct {
+        int class;
+        double p;
+    } want[5] = {{285, .565}, {282, .193}, {281, .181}, {287, .039}, {293, .013}};
+    for (size_t k = 0; k < 5; k++) {
+        cr_expect_eq((int)number(json_array_get(top, k), "class"), want[k].class);
+        cr_expect_float_eq(number(json_array_get(top, k), "probability"), want[k].p, 6e-4);
+    }
+    cr_expect_float_eq(number(json_array_get(top, 0), "score"), 17.5213346, 1e-4);
+    json_decref(j);
+}
