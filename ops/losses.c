@@ -7,11 +7,16 @@
 #include "ops/common.h"
 
 static bool check_pair(const char *loss, hz_var x, hz_var target) {
-    if (!hz_ok(x) || !hz_ok(target)) return false;
     const hz_tensor *a = hz_value(x), *b = hz_value(target);
-    if (a->dtype == b->dtype && hz_same_shape(a, b)) return true;
-    hz_tape_fail(x.tape, HZ_ESHAPE, "%s: input %s %s and target %s %s must be alike", loss,
-                 hz_dtype_name(a->dtype), hz_shape_str(a).s, hz_dtype_name(b->dtype), hz_shape_str(b).s);
+    if (!x.tape) return false; /* nobody to tell */
+    if (!hz_ok(x) || !hz_ok(target))
+        hz_tape_fail(x.tape, HZ_EINVAL, "%s: the %s is the inert variable", loss,
+                     hz_ok(x) ? "target" : "input");
+    else if (a->dtype != b->dtype || !hz_same_shape(a, b))
+        hz_tape_fail(x.tape, HZ_ESHAPE, "%s: input %s %s and target %s %s must be alike", loss,
+                     hz_dtype_name(a->dtype), hz_shape_str(a).s, hz_dtype_name(b->dtype), hz_shape_str(b).s);
+    else
+        return true;
     return false;
 }
 

@@ -185,6 +185,19 @@ Test(losses, refuse_to_broadcast) {
     }
 }
 
+Test(losses, refuse_the_inert_variable) {
+    hz_tape *t = hz_tape_new(NULL);
+    hz_var x = hz_full(t, HZ_F32, HZ_DIMS(2), 0.5);
+    for (int k = 0; k < 3; k++) {
+        cr_expect_not(hz_ok(pair_losses[k](x, hz_none(t), HZ_LOSS_MEAN)));
+        expect_error(t, HZ_EINVAL, "the target is the inert variable");
+        pair_losses[k](hz_none(t), x, HZ_LOSS_MEAN);
+        expect_error(t, HZ_EINVAL, "the input is the inert variable");
+        cr_expect_not(hz_ok(pair_losses[k]((hz_var){NULL, 0}, x, HZ_LOSS_MEAN)));
+    }
+    hz_tape_free(t);
+}
+
 Test(losses, pass_the_inert_variable_through) {
     hz_tape *t = hz_tape_new(NULL);
     hz_var bad = hz_find(t, "nobody"), x = hz_none(t);
