@@ -38,12 +38,14 @@ static bool mergeable(const hz__nest *nest, int outer, int inner) {
     return true;
 }
 
+/* Walk over the axes from the outside in; `last` is the axis being built, which takes in the next one or is done. */
 static void merge_axes(hz__nest *nest) {
     int last = 0;
     for (int axis = 1; axis < nest->rank; axis++) {
-        const int64_t merged = mergeable(nest, last, axis) ? nest->dim[last] : 1;
-        if (merged == 1) last++;
-        nest->dim[last] = merged * nest->dim[axis];
+        const bool merge = mergeable(nest, last, axis);
+        const int64_t outer = merge ? nest->dim[last] : 1;
+        if (!merge) last++;
+        nest->dim[last] = outer * nest->dim[axis];
         for (int k = 0; k < nest->operands; k++) nest->stride[k][last] = nest->stride[k][axis];
     }
     nest->rank = last + 1;
