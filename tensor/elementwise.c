@@ -203,14 +203,36 @@ typedef struct transpose {
     int64_t to_stride; /* bytes from row to row in the output */
 } transpose;
 
+typedef void tile_fn(int64_t rows, int64_t n, const char *from, int64_t from_stride, char *to,
+                     int64_t to_stride);
+
+/* to[i][j] = from[j][i]; memcpy of a constant size is a load and a store, whatever the type. */
+static void tile1(int64_t rows, int64_t n, const char *from, int64_t from_stride, char *to,
+                  int64_t to_stride) {
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < n; j++) to[i * to_stride + j] = from[i + j * from_stride];
+}
+static void tile4(int64_t rows, int64_t n, const char *from, int64_t from_stride, char *to,
+                  int64_t to_stride) {
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < n; j++) memcpy(to + i * to_stride + 4 * j, from + 4 * i + j * from_stride, 4);
+}
+static void tile8(int64_t rows, int64_t n, const char *from, int64_t from_stride, char *to,
+                  int64_t to_stride) {
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < n; j++) memcpy(to + i * to_stride + 8 * j, from + 8 * i + j * from_stride, 8);
+}
+
 static void transpose_row(const void *ctx, int64_t n, char *const *p, const int64_t *stride) {
     enum { TILE = 16 };
     const transpose *t = ctx;
     const int64_t size = (int64_t)t->size;
-    for (int64_t j = 0; j < n; j += TILE)
-        for (int64_t i = 0; i < t->rows; i++)
-            hz__move(t->size, n - j < TILE ? n - j : TILE, p[1] + i * size + j * stride[1], stride[1],
-                     p[0] + i * t->to_stride + j * size, size);
+    tile_fn *tile = size == 1 ? tile1 : size == 4 ? tile4 : tile8;
+    for (int64_t i = 0; i < t->rows; i += TILE)
+        for (int64_t j = 0; j < n; j += TILE)
+            tile(t->rows - i < TILE ? t->rows - i : TILE, n - j < TILE ? n - j : TILE,
+                 p[1] + i * size + j * stride[1], stride[1], p[0] + i * t->to_stride + j * size,
+                 t->to_stride);
 }
 
 /* The axis of a copy's nest along which the input is dense, if that is not the row; −1: there is none. */
