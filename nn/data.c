@@ -11,10 +11,9 @@
 enum { CIFAR_SIDE = 32, CIFAR_RECORD = 1 + 3 * CIFAR_SIDE * CIFAR_SIDE, CIFAR_CLASSES = 10 };
 static const uint64_t max_file = UINT64_C(4) << 30;
 
-static bool start(hz_data *data, const hz_allocator *alloc) {
+static void start(hz_data *data, const hz_allocator *alloc) {
     *data = (hz_data){.pixels = {.dtype = HZ_U8}};
     if (alloc) data->alloc = *alloc;
-    return true;
 }
 
 void hz_data_close(hz_data *data) {

@@ -42,14 +42,14 @@ hz_var hz_param(hz_net *net, const char *name);
 /* The same, but the inert variable and no error if there is none. */
 hz_var hz_param_optional(hz_net *net, const char *name);
 
-/* ---- layers; x, y and parameters are shaped as for the op ---- */
+/* ---- layers; x, result and parameters are shaped as for the op of that name ---- */
 
-hz_var hz_layer_conv2d(hz_net *net, const char *layer, hz_var x,
-                       const hz_conv2d_opts *opts);               /* weight, bias or none */
-hz_var hz_layer_linear(hz_net *net, const char *layer, hz_var x); /* weight, bias or none */
-hz_var hz_layer_batch_norm(hz_net *net, const char *layer,
-                           hz_var x,    /* with the running statistics: weight and */
-                           double eps); /* bias or none, running_mean, running_var */
+/* Parameters weight, bias or none. */
+hz_var hz_layer_conv2d(hz_net *net, const char *layer, hz_var x, const hz_conv2d_opts *opts);
+hz_var hz_layer_linear(hz_net *net, const char *layer, hz_var x);
+
+/* With given statistics: running_mean, running_var, weight (γ) or none, bias (β) or none. */
+hz_var hz_layer_batch_norm(hz_net *net, const char *layer, hz_var x, double eps);
 
 #ifdef __cplusplus
 }

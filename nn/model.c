@@ -64,6 +64,7 @@ void hz_model_close(hz_model *model) {
 }
 
 hz_var hz_model_forward(const hz_model *model, hz_var x) {
+    if (!hz_ok(x)) return x;
     hz_net net = {.tape = x.tape, .weights = model->weights};
     return model->arch->forward(&net, x);
 }

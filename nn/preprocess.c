@@ -74,9 +74,8 @@ bool hz_preprocess_fit(const hz_preprocess *p, const hz_tensor *picture, const h
 /* ---- numbers ---- */
 
 /* y = a·pixel + b for one channel of one picture. */
-static void normalize_plane(const hz_tensor *pixels, int64_t n, int64_t colour, double a, double b,
-                            float *y) {
-    const uint8_t *x = (const uint8_t *)pixels->data + n * pixels->stride[0] + colour * pixels->stride[1];
+static void normalize_plane(const hz_tensor *pixels, int64_t n, int64_t color, double a, double b, float *y) {
+    const uint8_t *x = (const uint8_t *)pixels->data + n * pixels->stride[0] + color * pixels->stride[1];
     for (int64_t i = 0; i < pixels->dim[2]; i++)
         for (int64_t j = 0; j < pixels->dim[3]; j++)
             *y++ = (float)(a * x[i * pixels->stride[2] + j * pixels->stride[3]] + b);
@@ -95,9 +94,9 @@ bool hz_preprocess_normalize(const hz_preprocess *p, const hz_tensor *pixels, co
     int64_t plane = rgb.dim[2] * rgb.dim[3];
     for (int64_t n = 0; n < rgb.dim[0]; n++)
         for (int64_t c = 0; c < CHANNELS; c++) {
-            int64_t colour = p->order == HZ_BGR ? CHANNELS - 1 - c : c;
-            double range = p->range > 0 ? p->range : 255, std = p->std[colour] > 0 ? p->std[colour] : 1;
-            normalize_plane(&rgb, n, colour, range / 255 / std, -p->mean[colour] / std,
+            int64_t color = p->order == HZ_BGR ? CHANNELS - 1 - c : c;
+            double range = p->range > 0 ? p->range : 255, std = p->std[color] > 0 ? p->std[color] : 1;
+            normalize_plane(&rgb, n, color, range / 255 / std, -p->mean[color] / std,
                             (float *)input->data + (n * CHANNELS + c) * plane);
         }
     return true;

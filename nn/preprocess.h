@@ -20,11 +20,11 @@ extern "C" {
 
 typedef enum hz_channel_order { HZ_RGB = 0, HZ_BGR } hz_channel_order;
 
-/* What a network expects. Colours count red, green, blue, whatever the order. */
+/* What a network expects. Colors count red, green, blue, whatever the order. */
 typedef struct hz_preprocess {
     int64_t size;           /* rows and columns of the input, 1 to 16384 */
     int64_t resize;         /* shorter side before the crop, size to 16384; 0: size */
-    hz_channel_order order; /* which colour is channel 0 */
+    hz_channel_order order; /* which color is channel 0 */
     double range;           /* what a white pixel counts: 255 or 1; 0: 255 */
     double mean[3];         /* taken away, in units of range */
     double std[3];          /* divided by; 0: 1 */

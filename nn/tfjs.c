@@ -38,6 +38,11 @@ static bool malformed(const reader *r, hz_error *err, const char *what) {
     return hz_fail(err, HZ_EFORMAT, "%s: %s", hz_label(r->path).s, what);
 }
 
+/* What goes in front of a complaint about one weight. */
+static bool in_weight(const reader *r, const char *name, hz_error *err) {
+    return hz_fail_in(err, "%s: weight \"%s\"", hz_label(r->path).s, hz_label(name).s);
+}
+
 /* ---- shards ---- */
 
 /* A name that stays in the folder it is looked up in. */
@@ -108,7 +113,7 @@ static bool read_shards(const reader *r, const json_t *paths, uint64_t room, uin
     return true;
 }
 
-/* ---- one weight; errors get the file's and the weight's name from add_weight ---- */
+/* ---- one weight; errors get the file's and the weight's name from in_weight ---- */
 
 static bool read_dtype(const json_t *info, hz_dtype *dtype, hz_error *err) {
     const char *name = json_string_value(json_object_get(info, "dtype"));
@@ -175,7 +180,7 @@ static bool turn_kernel(hz__weight *w, const hz_exec *ex, void *scratch, hz_erro
     w->tensor = hz_tensor_of(w->tensor.data, turned.dtype, turned.rank, turned.dim);
     hz_copy(ex, &turned, &w->tensor);
     if (!last_word_is(w->name, "depthwise_kernel")) return true;
-    const int64_t one_group_each[] = {turned.dim[0] * turned.dim[1], 1, turned.dim[2], turned.dim[3]};
+    const int64_t one_group_each[] = {-1, 1, turned.dim[2], turned.dim[3]};
     return hz_view_reshape(&w->tensor, 4, one_group_each, &w->tensor, err);
 }
 
@@ -188,7 +193,10 @@ static bool turn_kernels(const reader *r, hz_error *err) {
     hz_exec ex = {.pool = hz_pool_new(r->alloc), .threads = 1, .isa = hz_isa_resolve(HZ_ISA_AUTO)};
     void *scratch = hz_alloc(r->alloc, largest);
     bool ok = (ex.pool && scratch) || no_memory(r, err);
-    for (size_t i = 0; ok && i < r->out->count; i++) ok = turn_kernel(&r->out->weight[i], &ex, scratch, err);
+    for (size_t i = 0; ok && i < r->out->count; i++) {
+        hz__weight *w = &r->out->weight[i];
+        ok = turn_kernel(w, &ex, scratch, err) || in_weight(r, w->name, err);
+    }
     hz_free(r->alloc, scratch);
     hz_pool_free(ex.pool);
     return ok;
@@ -202,8 +210,7 @@ static bool add_weight(reader *r, const json_t *info, uint64_t *left, hz_error *
     hz__weight *w = &r->out->weight[r->out->count++];
     w->name = hz_arena_strdup(r->arena, name);
     if (!w->name) return no_memory(r, err);
-    if (!read_weight(info, &w->tensor, *left, err))
-        return hz_fail_in(err, "%s: weight \"%s\"", hz_label(r->path).s, hz_label(name).s);
+    if (!read_weight(info, &w->tensor, *left, err)) return in_weight(r, name, err);
     size_t size = hz_nbytes(&w->tensor);
     w->tensor.data = r->data;
     hz_file_byte_order(r->data, size / 4, 4, false);
@@ -219,8 +226,9 @@ static bool read_group(reader *r, const json_t *group, uint64_t *left, hz_error 
     const json_t *info;
     if (!read_shards(r, json_object_get(group, "paths"), *left, &size, err)) return false;
     unused = size;
-    json_array_foreach(json_object_get(group, "weights"), i,
-                       info) if (!add_weight(r, info, &unused, err)) return false;
+    json_array_foreach(json_object_get(group, "weights"), i, info) {
+        if (!add_weight(r, info, &unused, err)) return false;
+    }
     if (unused)
         return hz_fail(err, HZ_EFORMAT, "%s: shards have %" PRIu64 " bytes, their weights need %" PRIu64,
                        hz_label(r->path).s, size, size - unused);
@@ -248,7 +256,9 @@ static bool read_groups(reader *r, uint64_t total, hz_error *err) {
     r->out->data = hz_alloc(r->alloc, (size_t)total);
     if (!r->out->data) return no_memory(r, err);
     r->data = r->out->data;
-    json_array_foreach(r->manifest, g, group) if (!read_group(r, group, &total, err)) return false;
+    json_array_foreach(r->manifest, g, group) {
+        if (!read_group(r, group, &total, err)) return false;
+    }
     return turn_kernels(r, err);
 }
 

@@ -12,12 +12,14 @@
 
 static const double eps = 1e-3; /* of every batch norm */
 
-/* The convolution "res2a_branch2a" and its batch norm "bn2a_branch2a". */
-static hz_var conv_bn(hz_net *net, int stage, char block, const char *branch, hz_var x, hz_conv2d_opts opts) {
-    char conv[32], bn[32];
-    snprintf(conv, sizeof conv, "res%d%c_branch%s", stage, block, branch);
-    snprintf(bn, sizeof bn, "bn%d%c_branch%s", stage, block, branch);
-    return hz_layer_batch_norm(net, bn, hz_layer_conv2d(net, conv, x, &opts), eps);
+/* The convolution "res2a_branch2a" and its batch norm "bn2a_branch2a", where is "2a_branch" and which "2a". */
+static hz_var conv_bn(hz_net *net, const char *where, const char *which, hz_var x, int64_t stride,
+                      int64_t pad) {
+    char conv[64], bn[64];
+    snprintf(conv, sizeof conv, "res%s%s", where, which);
+    snprintf(bn, sizeof bn, "bn%s%s", where, which);
+    x = hz_layer_conv2d(net, conv, x, &(hz_conv2d_opts){.stride = {stride, stride}, .pad = {pad, pad}});
+    return hz_layer_batch_norm(net, bn, x, eps);
 }
 
 /* "add" for number 0, then "add_1", …; likewise "activation". */
@@ -27,13 +29,13 @@ static hz_var numbered(hz_var x, const char *name, int number) {
 
 /* number counts the blocks of the whole network from 0. */
 static hz_var bottleneck(hz_net *net, int stage, char block, int number, hz_var x) {
+    char where[32];
+    snprintf(where, sizeof where, "%d%c_branch", stage, block);
     int64_t stride = block == 'a' && stage > 2 ? 2 : 1;
-    const hz_conv2d_opts one = {.stride = {1, 1}}, first = {.stride = {stride, stride}},
-                         three = {.pad = {1, 1}};
-    hz_var y = numbered(hz_relu(conv_bn(net, stage, block, "2a", x, first)), "activation", 3 * number + 1);
-    y = numbered(hz_relu(conv_bn(net, stage, block, "2b", y, three)), "activation", 3 * number + 2);
-    y = conv_bn(net, stage, block, "2c", y, one);
-    if (block == 'a') x = conv_bn(net, stage, block, "1", x, first);
+    hz_var y = numbered(hz_relu(conv_bn(net, where, "2a", x, stride, 0)), "activation", 3 * number + 1);
+    y = numbered(hz_relu(conv_bn(net, where, "2b", y, 1, 1)), "activation", 3 * number + 2);
+    y = conv_bn(net, where, "2c", y, 1, 0);
+    if (block == 'a') x = conv_bn(net, where, "1", x, stride, 0);
     y = numbered(hz_add(y, x), "add", number);
     y = numbered(hz_relu(y), "activation", 3 * number + 3);
     return hz_namef(y, "res%d%c", stage, block);

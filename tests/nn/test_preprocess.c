@@ -43,7 +43,7 @@ Test(preprocess, resizing_to_the_same_size_changes_nothing_but_crops_the_middle)
     hz_free(NULL, fitted.data);
 }
 
-Test(preprocess, a_flat_colour_stays_flat_at_any_size) {
+Test(preprocess, a_flat_color_stays_flat_at_any_size) {
     for (int64_t h = 1; h < 40; h += 6)
         for (int64_t w = 1; w < 40; w += 7) {
             uint8_t bytes[40 * 40 * 3];

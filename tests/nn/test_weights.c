@@ -172,6 +172,8 @@ static const hostile bad[] = {
     {MANIFEST("\"s.bin\"", WEIGHT("x", "[25]")), "left"},
     {MANIFEST("\"s.bin\"", WEIGHT("x", "[23]")), "need 92"},
     {MANIFEST("\"s.bin\"", WEIGHT("x", "[9223372036854775807]")), "shape"},
+    {MANIFEST("\"s.bin\"", WEIGHT("c/depthwise_kernel", "[0,0,3,2]") "," WEIGHT("x", "[24]")), "depthwise"},
+    {MANIFEST("\"s.bin\"", WEIGHT("c/depthwise_kernel", "[0,0,4294967296,4294967296]")), "shape"},
     {MANIFEST("\"s.bin\"", WEIGHT("a/b", "[12]") "," WEIGHT("a.b", "[12]")), "two tensors"},
 };
 
@@ -240,7 +242,7 @@ static scratch two_tensors(void) {
     static float x[] = {0, 1, 2, 3};
     const hz_safetensors_entry entries[] = {{"b.w", hz_tensor_of(x + 2, HZ_F32, HZ_DIMS(2))},
                                             {"a.w", hz_tensor_of(x, HZ_F32, HZ_DIMS(2))}};
-    const hz_text_pair about = {"licence", "CC0"};
+    const hz_text_pair about = {"license", "CC0"};
     const scratch s = scratch_path("two.safetensors");
     hz_error err = {0};
     cr_assert(hz_safetensors_write(s.path, entries, 2, &about, 1, NULL, &err), "%s", err.text);
@@ -257,7 +259,7 @@ Test(weights, dot_and_slash_are_the_same) {
     cr_assert_null(hz_weights_find(w, "b"));
     cr_assert_null(hz_weights_find(w, "b.w.x"));
     cr_assert_str_eq(hz_weights_name(w, 0), "b.w", "the file's order is kept");
-    cr_assert_str_eq(hz_weights_metadata(w, "licence"), "CC0");
+    cr_assert_str_eq(hz_weights_metadata(w, "license"), "CC0");
     cr_assert_null(hz_weights_metadata(w, "author"));
     hz_weights_close(w);
     unlink(s.path);
