@@ -38,23 +38,29 @@ static bool read_index(const char **s, list *l) {
     return true;
 }
 
-/* Indices between commas up to the bracket that ends the text; the last may be "argmax". */
+/* Read an index or "argmax", and the spaces around it. */
+static bool read_item(const char **s, list *l) {
+    *s = skip_spaces(*s);
+    l->argmax = strncmp(*s, "argmax", 6) == 0;
+    if (l->argmax)
+        *s += 6;
+    else if (!read_index(s, l))
+        return false;
+    *s = skip_spaces(*s);
+    return true;
+}
+
+/* Items between commas up to the bracket that ends the text; "argmax" can only be the last. */
 static bool read_list(const char *s, list *l) {
     *l = (list){.n = 0};
     s = skip_spaces(s);
-    for (bool more = *s != ']'; more; s++) {
-        s = skip_spaces(s);
-        l->argmax = strncmp(s, "argmax", 6) == 0;
-        if (l->argmax)
-            s += 6;
-        else if (!read_index(&s, l))
-            return false;
-        s = skip_spaces(s);
+    bool more = *s != ']';
+    while (more) {
+        if (!read_item(&s, l)) return false;
         more = *s == ',' && !l->argmax;
-        if (!more && *s != ']') return false;
-        if (!more) break;
+        if (more) s++;
     }
-    return *skip_spaces(s + 1) == '\0';
+    return *s == ']' && *skip_spaces(s + 1) == '\0';
 }
 
 /* The layer's name, without spaces around it: what stands before the last bracket that opens. */
@@ -76,16 +82,17 @@ static bool fail(hz_tape *t, const char *unit, const hz_tensor *layer, const cha
     return false;
 }
 
-/* Put the batch index, 0, in front where it was left out. */
+/* Put the batch index, 0, in front where it was left out. Before argmax there are no indices or all up to the
+ * channel. */
 static bool add_batch(hz_tape *t, const char *unit, const hz_tensor *layer, list *l) {
-    int whole = l->argmax ? 2 : layer->rank; /* indices with the batch: all, or up to the channel */
-    bool left_out = l->argmax ? l->n == 1 && layer->rank > 1 : l->n == whole - 1;
-    if (left_out) {
+    int want = layer->rank;
+    if (l->argmax) want = l->n == 0 ? 0 : layer->rank < 2 ? layer->rank : 2;
+    if (l->n == want - 1 && layer->rank > 1) {
         memmove(l->index + 1, l->index, (size_t)l->n * sizeof *l->index);
         l->index[0] = 0;
         l->n++;
     }
-    if (l->n == whole || (l->argmax && l->n <= layer->rank && l->n < whole)) return true;
+    if (l->n == want) return true;
     return fail(t, unit, layer,
                 l->argmax ? "argmax takes no index or that of a channel before it"
                           : "wrong number of indices");
