@@ -186,7 +186,7 @@ static hz_box drawn_part(const unit_row *row, const hz_tensor *image) {
     int64_t side = f->hi[2] - f->lo[2] > f->hi[3] - f->lo[3] ? f->hi[2] - f->lo[2] : f->hi[3] - f->lo[3];
     side += 2 + side / 4;
     hz_box part = {{0, 0}, {height, width}};
-    if (2 * side >= height || 2 * side >= width) return part;
+    if (4 * side >= 3 * height || 4 * side >= 3 * width) return part;
     for (int k = 0; k < 2; k++) {
         int64_t extent = k ? width : height, middle = (f->lo[2 + k] + f->hi[2 + k]) / 2,
                 lo = middle - side / 2;
@@ -226,7 +226,7 @@ static bool map_tile(const job *j, const unit_row *row, const influence *f, shee
     if (*f->why_zero)
         snprintf(tile->caption[1], SHEET_CAPTION, "value %.4g, zero: %.60s", row->value, f->why_zero);
     else if (zoom > 1)
-        snprintf(tile->caption[1], SHEET_CAPTION, "value %.4g, scale ±%.3g, enlarged %.0f×", row->value,
+        snprintf(tile->caption[1], SHEET_CAPTION, "value %.4g, scale ±%.3g, enlarged %.2g×", row->value,
                  f->scale, zoom);
     else
         snprintf(tile->caption[1], SHEET_CAPTION, "value %.4g, scale ±%.3g", row->value, f->scale);
