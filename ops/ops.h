@@ -274,7 +274,7 @@ extern const hz_op hz_op_conv2d_weight_grad;
 hz_var hz_conv2d_weight_grad(hz_var x, hz_var dy, const hz_conv2d_geometry *g, int64_t r, int64_t s);
 
 /* Transposed convolution: x (N, K, H, W), w (K, C/groups, R, S), b (C) or hz_none → (N, C, OH, OW),
- * OH = (H−1)·stride − pad_before − pad_after + dilation·(R−1) + 1 + output_pad. */
+ * OH = (H−1)·stride − pad_before − pad_after + dilation·(R−1) + 1 + output_pad. opts and output_pad may be NULL. */
 hz_var hz_conv_transpose2d(hz_var x, hz_var w, hz_var b, const hz_conv2d_opts *opts,
                            const int64_t output_pad[2]);
 
@@ -294,20 +294,22 @@ typedef struct hz_pool2d_opts {
 extern const hz_op hz_op_max_pool2d;
 hz_var hz_max_pool2d(hz_var x, const hz_pool2d_opts *opts); /* a tie goes to the first in row-major order */
 
+/* dy at the maxima of the windows of x, and the adjoint of that in dy: v, of x's shape, at these maxima. */
 extern const hz_op hz_op_max_pool2d_grad;
 hz_var hz_max_pool2d_grad(hz_var x, hz_var dy, const hz_pool2d_geometry *g);
-
 extern const hz_op hz_op_max_pool2d_take;
 hz_var hz_max_pool2d_take(hz_var x, hz_var v, const hz_pool2d_geometry *g, int64_t oh, int64_t ow);
 
 extern const hz_op hz_op_avg_pool2d;
-hz_var hz_avg_pool2d(hz_var x, const hz_pool2d_opts *opts);
+hz_var hz_avg_pool2d(hz_var x, const hz_pool2d_opts *opts); /* divides by the positions inside the input */
 
+/* The adjoints of averages, for an x of extent h × w. */
 extern const hz_op hz_op_avg_pool2d_grad;
 hz_var hz_avg_pool2d_grad(hz_var dy, const hz_pool2d_geometry *g, int64_t h, int64_t w);
 
 extern const hz_op hz_op_adaptive_avg_pool2d;
-hz_var hz_adaptive_avg_pool2d(hz_var x, int64_t oh, int64_t ow);
+hz_var hz_adaptive_avg_pool2d(hz_var x, int64_t oh,
+                              int64_t ow); /* window oy: rows ⌊oy·H/OH⌋ … ⌈(oy+1)·H/OH⌉−1 */
 
 extern const hz_op hz_op_adaptive_avg_pool2d_grad;
 hz_var hz_adaptive_avg_pool2d_grad(hz_var dy, int64_t h, int64_t w);
@@ -371,11 +373,14 @@ hz_var hz_stack(const hz_var *x, int n, int axis); /* along a new axis */
 
 typedef enum hz_pad_mode { HZ_PAD_CONSTANT, HZ_PAD_REFLECT, HZ_PAD_EDGE, HZ_PAD_WRAP } hz_pad_mode;
 
+/* One count before and one after for each axis. HZ_PAD_CONSTANT fills with value and takes negative counts, too,
+ * which cut; the others take their border from x: mirrored without its edge, its edge, or its other end. */
 extern const hz_op hz_op_pad;
 hz_var hz_pad(hz_var x, const int64_t *before, const int64_t *after, hz_pad_mode mode, double value);
 
 extern const hz_op hz_op_pad_grad;
-hz_var hz_pad_grad(hz_var dy, const int64_t *before, const int64_t *after, hz_pad_mode mode);
+hz_var hz_pad_grad(hz_var dy, const int64_t *before, const int64_t *after,
+                   hz_pad_mode mode); /* its adjoint */
 
 extern const hz_op hz_op_broadcast_to;
 hz_var hz_broadcast_to(hz_var x, int rank, const int64_t *dim); /* a view */
