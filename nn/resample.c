@@ -54,6 +54,7 @@ static void free_taps(const hz_allocator *alloc, taps *t) {
     hz_free(alloc, t->weight);
 }
 
+/* The caller calls free_taps in any case. */
 static bool make_taps(const hz__resample_axis *axis, const hz_allocator *alloc, taps *t) {
     double scale = (double)axis->in / (double)axis->out;
     size_t count = (size_t)axis->count;
@@ -65,7 +66,6 @@ static bool make_taps(const hz__resample_axis *axis, const hz_allocator *alloc, 
     bool ok = t->start && t->n && t->weight && scratch;
     for (int64_t k = 0; ok && k < axis->count; k++) weigh(axis, t, k, scratch);
     hz_free(alloc, scratch);
-    if (!ok) free_taps(alloc, t);
     return ok;
 }
 

@@ -45,11 +45,10 @@ static bool in_weight(const reader *r, const char *name, hz_error *err) {
 
 /* ---- shards ---- */
 
-/* A name that stays in the folder it is looked up in. */
+/* A name that stays in the folder it is looked up in. (JSON strings with a NUL were refused by the parser.) */
 static bool is_plain_name(const json_t *path) {
     const char *name = json_string_value(path);
-    return name && *name && strlen(name) == json_string_length(path) && !strpbrk(name, "/\\") &&
-           strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+    return name && *name && !strpbrk(name, "/\\") && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
 /* "FOLDER/name" in the arena, FOLDER that of model.json. */

@@ -124,16 +124,33 @@ Test(idx, damage_never_crashes) {
     cr_assert_gt(check_mutations(load_images, two_images, sizeof two_images, 300), 0);
 }
 
-Test(idx, extents_that_overflow_or_disagree_are_refused) {
+Test(idx, extents_that_overflow_or_disagree_with_the_rest_are_refused) {
     static const uint8_t huge[] = {0, 0, 8, 3, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+    static const uint8_t longer[] = {0, 0, 8, 1, 0, 0, 0, 2, 9, 4, 1};
     static const uint8_t three[] = {0, 0, 8, 1, 0, 0, 0, 3, 9, 4, 1};
     hz_error err = {0};
     hz_data data;
     cr_assert(!load_images(huge, sizeof huge, &err));
     cr_assert_eq(err.code, HZ_ESHAPE, "%s", err.text);
+    cr_assert(!load_labels(longer, sizeof longer, &err), "a byte too many");
     cr_assert(!load_labels(three, sizeof three, &err));
     cr_assert(strstr(err.text, "3 labels"), "%s", err.text);
     cr_assert(!open_pair(two_images, sizeof two_images, NULL, 0, &data, &err), "no labels");
+}
+
+static bool open_and_close(const hz_allocator *alloc, const char *path, hz_error *err) {
+    hz_data data;
+    bool ok = hz_data_open(path, alloc, &data, err);
+    hz_data_close(&data);
+    return ok;
+}
+
+Test(idx, running_out_of_memory_is_an_error_and_leaks_nothing) {
+    const scratch folder = folder_new();
+    folder_write(&folder, "images", two_images, sizeof two_images);
+    folder_write(&folder, "labels", two_labels, sizeof two_labels);
+    fail_every_allocation(open_and_close, folder_path(&folder, "images").path);
+    folder_remove(&folder);
 }
 
 /* ---- batches ---- */

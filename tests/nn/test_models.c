@@ -188,6 +188,19 @@ Test(squeezenet, knows_the_cat) {
     hz_model_close(&m);
 }
 
+Test(squeezenet, pooling_counts_partial_windows) {
+    hz_model m = open_model(spec_of("squeezenet1_0", "squeezenet1_0_dc.safetensors"));
+    hz_tape *t = hz_tape_new(NULL);
+    hz_error err;
+    hz_model_forward(&m, hz_full(t, HZ_F32, HZ_DIMS(1, 3, 56, 56), 1));
+    cr_assert(hz_tape_ok(t, &err), "%s", err.text);
+    check_named(t, "pool1", "[1,96,12,12]");
+    check_named(t, "pool4",
+                "[1,256,6,6]"); /* 12 rows: windows at 0, 2, …, 10, the last reaching over the end */
+    hz_tape_free(t);
+    hz_model_close(&m);
+}
+
 /* ---- ResNet-20 ---- */
 
 Test(resnet20, gets_915_of_1000_right) {

@@ -8,6 +8,7 @@
 #include "nn/model.h"
 #include "tensor/image.h"
 #include "tensor/npy.h"
+#include "tensor/png.h"
 
 /* A picture of size h × w, every byte different from its neighbours. */
 static hz_tensor make_picture(int64_t h, int64_t w, uint8_t *bytes) {
@@ -98,6 +99,23 @@ Test(preprocess, a_long_thin_picture_costs_no_more_than_its_crop) {
         "%s", err.text);
     hz_free(NULL, fitted.data);
     free(bytes);
+}
+
+static bool read_and_free(const hz_allocator *alloc, const char *path, hz_error *err) {
+    hz_tensor input;
+    if (!hz_preprocess_file(&(hz_preprocess){.size = 4, .resize = 5}, path, alloc, &input, err)) return false;
+    hz_free(alloc, input.data);
+    return true;
+}
+
+Test(preprocess, running_out_of_memory_is_an_error_and_leaks_nothing) {
+    const scratch s = scratch_path("small.png");
+    uint8_t bytes[7 * 9 * 3];
+    const hz_tensor picture = make_picture(7, 9, bytes);
+    hz_error err = {0};
+    cr_assert(hz_png_write(s.path, &picture, NULL, 0, NULL, &err), "%s", err.text);
+    fail_every_allocation(read_and_free, s.path);
+    unlink(s.path);
 }
 
 /* ---- numbers ---- */
