@@ -24,9 +24,9 @@ extern "C" {
  * The vjp is called on the crop of the node that can be non-zero (see support.h). One that looks beyond the
  * elements it is given, say by dividing by the mean of dy, sets `whole`. */
 struct hz_rule {
-    const char *label;                                /* for reports: "guided"; NULL: "rule" */
-    const hz_op *op;                                  /* only nodes of this op; NULL: any */
-    const char *name;                                 /* only nodes whose name matches this glob: * ? [a-z];
+    const char *label; /* for reports: "guided"; NULL: "rule" */
+    const hz_op *op;   /* only nodes of this op; NULL: any */
+    const char *name;  /* only nodes with a name that matches this glob: * ? [a-z];
                                                          * '.' and '/' are the same; NULL: any */
     bool (*match)(const hz_node *n, const void *ctx); /* only nodes it says true for; NULL: any */
     hz_vjp_fn vjp;                                    /* what runs instead; n->rule is this rule */

@@ -49,9 +49,18 @@ bool hz__glob(const char *pattern, const char *name) {
     return !*pattern;
 }
 
+/* Any of the node's names will do. */
+static bool name_matches(const char *pattern, const hz_node *n) {
+    if (!n->name) return false;
+    if (hz__glob(pattern, n->name)) return true;
+    for (uint32_t k = 0; k < n->tape->n_names; k++)
+        if (n->tape->name[k].id == n->id && hz__glob(pattern, n->tape->name[k].text)) return true;
+    return false;
+}
+
 static bool applies(const hz_rule *rule, const hz_node *n) {
     if (rule->op && rule->op != n->op) return false;
-    if (rule->name && !(n->name && hz__glob(rule->name, n->name))) return false;
+    if (rule->name && !name_matches(rule->name, n)) return false;
     return !rule->match || rule->match(n, rule->ctx);
 }
 

@@ -74,7 +74,7 @@ static bool from_object(labels *l, const char *path, json_t *object, size_t byte
     const char *key;
     json_t *value;
     size_t most = 0;
-    json_object_foreach(object, key, value) {
+    json_object_foreach (object, key, value) {
         char *end;
         unsigned long k = strtoul(key, &end, 10);
         if (end == key || *end || k >= MOST_LABELS)
@@ -83,11 +83,9 @@ static bool from_object(labels *l, const char *path, json_t *object, size_t byte
     }
     if (!reserve(l, path, bytes, most, err)) return false;
     char *at = l->text;
-    json_object_foreach(
-        object, key, value) if (!add_json(l, strtoul(key, NULL, 10), value,
-                                          &at)) return hz_fail(err, HZ_EFORMAT,
-                                                               "%s: the label of class %.40s is not a string",
-                                                               path, key);
+    json_object_foreach (object, key, value)
+        if (!add_json(l, strtoul(key, NULL, 10), value, &at))
+            return hz_fail(err, HZ_EFORMAT, "%s: the label of class %.40s is not a string", path, key);
     return true;
 }
 

@@ -105,6 +105,25 @@ Test(grad, cotangents_are_released_at_their_last_use) {
     cr_assert_leq(peak - before, 3 * (size_t)N * sizeof(float) * 9 / 8, "peak grew by %zu", peak - before);
 }
 
+/* A weight used by every step of a recurrence: the number of paths must show neither in time nor in memory. */
+Test(grad, many_paths_to_one_variable_are_added_up_by_and_by) {
+    enum { N = 1 << 14, STEPS = 2000 };
+    hz_var w = hz_full(t, HZ_F32, HZ_DIMS(N), 1e-3), sum = hz_scalar(t, HZ_F32, 0);
+    for (int k = 0; k < STEPS; k++) sum = hz_add(sum, hz_mean(hz_scale(w, 2), HZ_ALL_AXES, false));
+    size_t before = hz_pool_get_stats(hz_tape_pool(t)).used;
+    hz_var dw = hz_grad1(sum, w, NULL);
+    cr_assert(hz_ok(dw));
+    cr_expect_float_eq(hz_get_flat(hz_value(dw), N / 2), 2.0 * STEPS / N, 1e-6);
+    size_t peak = hz_pool_get_stats(hz_tape_pool(t)).peak;
+    cr_expect_leq(peak - before, 24 * (size_t)N * sizeof(float), "peak grew by %zu", peak - before);
+}
+
+Test(grad, without_outputs_or_targets_there_is_nothing_to_do) {
+    hz_var x = vector(one_two_three), dx;
+    cr_expect_not(hz_grad(NULL, 0, &x, 1, NULL, &dx));
+    cr_expect_not(hz_tape_ok(t, NULL));
+}
+
 Test(grad, an_unreachable_target_is_an_error_that_names_it) {
     hz_var x = hz_name(vector(one_two_three), "pixels"), y = total(vector(fours));
     cr_assert_not(hz_ok(hz_grad1(y, x, NULL)));

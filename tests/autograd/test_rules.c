@@ -50,6 +50,12 @@ Test(rules, a_name_glob_picks_nodes) {
     expect_values(hz_grad1(y, x, HZ_RULES({.name = "relu_?", .vjp = pass_all})), 0, 1, 1);
 }
 
+Test(rules, a_glob_may_match_any_of_a_nodes_names) {
+    hz_name(outer, "block1");
+    expect_values(hz_grad1(y, x, HZ_RULES({.name = "relu_b", .vjp = pass_all})), 0, 1, 1);
+    expect_values(hz_grad1(y, x, HZ_RULES({.name = "block?", .vjp = pass_all})), 0, 1, 1);
+}
+
 static bool is_second(const hz_node *n, const void *ctx) {
     return n->id == *(const uint32_t *)ctx;
 }

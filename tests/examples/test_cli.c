@@ -239,7 +239,7 @@ Test(cli, units_lists_layers_with_shapes_and_fields) {
     json_t *j = parsed(hzero("units " PICTURE "--json")), *layers = json_object_get(j, "layers"), *layer;
     size_t k;
     bool found = false;
-    json_array_foreach(layers, k, layer) {
+    json_array_foreach (layers, k, layer) {
         if (strcmp(json_string_value(json_object_get(layer, "layer")), "layer1.0.conv1")) continue;
         found = true;
         json_t *field = json_object_get(layer, "receptive_field");
@@ -260,7 +260,7 @@ Test(cli, influence_saves_maps_that_are_zero_outside_the_field) {
     json_t *list = json_object_get(j, "influence"), *one;
     size_t k;
     cr_assert_eq(json_array_size(list), 6);
-    json_array_foreach(list, k, one) {
+    json_array_foreach (list, k, one) {
         hz_tensor map;
         hz_error err = {.code = HZ_OK};
         cr_assert(hz_npy_load(in_folder(json_string_value(json_object_get(one, "map"))), NULL, &map, &err),
@@ -331,11 +331,11 @@ Test(cli, paths_add_up_to_the_gradient) {
     double sum = 0;
     size_t k;
     cr_assert_eq(json_array_size(paths), 4);
-    json_array_foreach(paths, k, path) {
+    json_array_foreach (paths, k, path) {
         json_t *local = json_object_get(path, "local_derivatives"), *d;
         double product = 1;
         size_t l;
-        json_array_foreach(local, l, d) product *= json_number_value(d);
+        json_array_foreach (local, l, d) product *= json_number_value(d);
         cr_expect_eq(product, number(path, "product"));
         sum += product;
     }
