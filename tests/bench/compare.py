@@ -77,4 +77,7 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    try:
+        main()
+    except BrokenPipeError:  # into head, say
+        sys.stderr.close()
