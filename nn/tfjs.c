@@ -74,11 +74,11 @@ static bool open_shard(const reader *r, const json_t *path, hz_file_in *in, hz_e
 static bool measure_shards(const reader *r, json_t *seen, uint64_t *total, hz_error *err) {
     size_t g, s;
     const json_t *group, *path;
-    json_array_foreach(r->manifest, g, group) {
+    json_array_foreach (r->manifest, g, group) {
         const json_t *paths = json_object_get(group, "paths");
         if (!json_is_array(paths))
             return malformed(r, err, "a group of weightsManifest has no list \"paths\"");
-        json_array_foreach(paths, s, path) {
+        json_array_foreach (paths, s, path) {
             hz_file_in in;
             if (!open_shard(r, path, &in, err)) return false;
             hz_file_close(&in);
@@ -100,7 +100,7 @@ static bool read_shards(const reader *r, const json_t *paths, uint64_t room, uin
     size_t s;
     const json_t *path;
     *size = 0;
-    json_array_foreach(paths, s, path) {
+    json_array_foreach (paths, s, path) {
         hz_file_in in;
         if (!open_shard(r, path, &in, err)) return false;
         bool ok = in.size <= room - *size ? hz_file_get(&in, r->data + *size, (size_t)in.size, err)
@@ -225,7 +225,7 @@ static bool read_group(reader *r, const json_t *group, uint64_t *left, hz_error 
     const json_t *info;
     if (!read_shards(r, json_object_get(group, "paths"), *left, &size, err)) return false;
     unused = size;
-    json_array_foreach(json_object_get(group, "weights"), i, info) {
+    json_array_foreach (json_object_get(group, "weights"), i, info) {
         if (!add_weight(r, info, &unused, err)) return false;
     }
     if (unused)
@@ -239,7 +239,7 @@ static bool read_group(reader *r, const json_t *group, uint64_t *left, hz_error 
 static bool make_table(reader *r, hz_error *err) {
     size_t g, n = 0;
     const json_t *group;
-    json_array_foreach(r->manifest, g, group) {
+    json_array_foreach (r->manifest, g, group) {
         const json_t *weights = json_object_get(group, "weights");
         if (!json_is_array(weights))
             return malformed(r, err, "a group of weightsManifest has no list \"weights\"");
@@ -255,7 +255,7 @@ static bool read_groups(reader *r, uint64_t total, hz_error *err) {
     r->out->data = hz_alloc(r->alloc, (size_t)total);
     if (!r->out->data) return no_memory(r, err);
     r->data = r->out->data;
-    json_array_foreach(r->manifest, g, group) {
+    json_array_foreach (r->manifest, g, group) {
         if (!read_group(r, group, &total, err)) return false;
     }
     return turn_kernels(r, err);

@@ -215,7 +215,7 @@ static bool read_metadata(hz_safetensors *st, json_t *object, hz_error *err) {
         return hz_fail(err, HZ_EFORMAT, "%s: %s is no JSON object", hz_label(st->path).s, METADATA);
     st->metadata = hz_arena_alloc(&st->arena, (json_object_size(object) + 1) * sizeof *st->metadata);
     if (!st->metadata) return no_memory(st, err);
-    json_object_foreach(object, key, value) {
+    json_object_foreach (object, key, value) {
         if (!json_is_string(value))
             return hz_fail(err, HZ_EFORMAT, "%s: %s value of \"%s\" is no string", hz_label(st->path).s,
                            METADATA, hz_label(key).s);
@@ -232,7 +232,7 @@ static bool read_entries(hz_safetensors *st, json_t *root, hz_error *err) {
     json_t *info;
     st->entries = hz_arena_alloc(&st->arena, (json_object_size(root) + 1) * sizeof *st->entries);
     if (!st->entries) return no_memory(st, err);
-    json_object_foreach(root, name, info) {
+    json_object_foreach (root, name, info) {
         bool ok = strcmp(name, METADATA) == 0 ? read_metadata(st, info, err)
                                               : read_entry(st, name, info, &st->entries[st->count++], err);
         if (!ok) return false;
