@@ -154,6 +154,9 @@ static bool check_arguments(hz__sweep *s) {
     hz_tape *t = s->t;
     if (s->n_x < 1 || s->n_y < 1)
         hz_tape_fail(t, HZ_EINVAL, "hz_grad: %d outputs and %d targets; both must be given", s->n_y, s->n_x);
+    if (s->opts->support_only && (!s->opts->support || s->opts->differentiable))
+        hz_tape_fail(t, HZ_EINVAL,
+                     "hz_grad: support_only needs support, and a sweep that is not differentiable");
     for (int k = 0; k < s->n_y && !t->error.code; k++) check_var(t, "y", k, s->y[k]);
     for (int k = 0; k < s->n_x && !t->error.code; k++) check_var(t, "target", k, s->x[k]);
     for (int k = 0; k < s->n_y && !t->error.code; k++) check_dy(t, s, k);
@@ -172,10 +175,12 @@ static bool send_dy(hz__sweep *s) {
 }
 
 static bool answer_unreached(hz__sweep *s, int k) {
+    static const int64_t nothing[HZ_MAX_RANK];
     const hz_node *n = hz__node(s->t, s->x[k].id);
+    const int64_t *dim = s->opts->support_only ? nothing : n->value.dim;
     s->dx[k] = hz_none(s->t);
     if ((s->state[n->id - s->lo] & HZ__ABOVE) || s->opts->unreachable == HZ_UNREACHABLE_ZERO) {
-        s->dx[k] = hz_full(s->t, n->value.dtype, n->value.rank, n->value.dim, 0.0);
+        s->dx[k] = hz_full(s->t, n->value.dtype, n->value.rank, dim, 0.0);
         return hz_ok(s->dx[k]);
     }
     if (s->opts->unreachable == HZ_UNREACHABLE_NONE) return true;
@@ -184,23 +189,24 @@ static bool answer_unreached(hz__sweep *s, int k) {
     return false;
 }
 
+static hz_box support_of(const hz__sweep *s, const hz_node *n, const hz__cotangent *c, bool arrived) {
+    if (!arrived) return (hz_box){{0}, {0}};
+    return hz__lean(s) ? c->box : hz_box_full(&n->value);
+}
+
 /* Turn what was kept for each target into variables of the tape. */
 static bool give_results(hz__sweep *s) {
     for (int k = 0; k < s->n_x; k++) {
         const hz_node *n = hz__node(s->t, s->x[k].id);
         hz__cotangent *c = &s->result[k];
         bool arrived = c->value.data || hz_ok(c->var);
-        if (s->opts->support)
-            s->opts->support[k] =
-                arrived ? (hz__lean(s) ? c->box : hz_box_full(&n->value)) : (hz_box){{0}, {0}};
-        if (!arrived) {
-            if (!answer_unreached(s, k)) return false;
-        } else if (hz__lean(s)) {
-            if (!hz__make_whole(s, &n->value, c)) return false;
-            hz_block *block = c->block;
-            c->block = NULL;
-            s->dx[k] = hz__push_leaf(s->t, &c->value, block);
-        }
+        if (s->opts->support) s->opts->support[k] = support_of(s, n, c, arrived);
+        if (!arrived && !answer_unreached(s, k)) return false;
+        if (!arrived || !hz__lean(s)) continue;
+        if (!s->opts->support_only && !hz__make_whole(s, &n->value, c)) return false;
+        hz_block *block = c->block;
+        c->block = NULL;
+        s->dx[k] = hz__push_leaf(s->t, &c->value, block);
     }
     return !s->t->error.code;
 }

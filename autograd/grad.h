@@ -74,6 +74,8 @@ typedef struct hz_grad_opts {
     bool check_finite;     /* name the first vjp that makes a NaN or an infinity: HZ_ENUMERIC */
     hz_unreachable unreachable; /* what to do with a target that y does not depend on */
     hz_box *support;        /* n_x boxes, filled with where each gradient can be non-zero; NULL: not wanted */
+    bool support_only;      /* the results cover support[k] alone instead of all of x[k]: no time is spent on
+                                 * zeros; lean sweeps only, support must be given */
     hz_grad_report *report; /* filled; NULL: not wanted */
 } hz_grad_opts;
 

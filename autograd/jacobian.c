@@ -13,19 +13,22 @@ static bool check_pair(const char *what, hz_var y, hz_var x) {
     return false;
 }
 
-/* Row e of the Jacobian: the gradient of element e of y, written into *row (of x's shape). */
+/* Row e of the Jacobian: the gradient of element e of y, written into *row (of x's shape, zeros). */
 static bool write_row(hz_var y, hz_var x, const hz_rules *rules, int64_t e, const hz_tensor *row) {
     static const int64_t one[HZ_MAX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
     const hz_tensor *value = hz_value(y);
     hz_tape *t = y.tape;
     hz_mark mark = hz_tape_mark(t);
-    hz_box box;
-    hz_unravel(value, e, box.lo);
-    for (int k = 0; k < value->rank; k++) box.hi[k] = box.lo[k] + 1;
+    hz_box unit, support;
+    hz_unravel(value, e, unit.lo);
+    for (int k = 0; k < value->rank; k++) unit.hi[k] = unit.lo[k] + 1;
     hz_var dx, dy = hz_full(t, value->dtype, value->rank, one, 1.0);
-    hz_grad_opts opts = {.dy = &dy, .rules = rules};
-    bool ok = hz__grad(&y, 1, &x, 1, &opts, &box, NULL, &dx);
-    if (ok) hz_copy(&t->exec, hz_value(dx), row);
+    hz_grad_opts opts = {.dy = &dy, .rules = rules, .support = &support, .support_only = true};
+    bool ok = hz__grad(&y, 1, &x, 1, &opts, &unit, NULL, &dx);
+    if (ok && hz_numel(hz_value(dx)) > 0) {
+        hz_tensor part = hz_view_box(row, &support);
+        hz_copy(&t->exec, hz_value(dx), &part);
+    }
     hz_tape_rewind(t, mark);
     return ok;
 }

@@ -90,6 +90,20 @@ Test(support, away_from_the_border_the_box_is_the_field) {
     cr_expect(hz_box_equal(&support, &field, 4));
 }
 
+Test(support, results_may_cover_the_support_alone) {
+    hz_var one = hz_pick(pooled, (const int64_t[]){0, 2, 2, 2}), part, whole;
+    hz_box box;
+    cr_assert(hz_grad(&one, 1, &x, 1, &(hz_grad_opts){.support = &box, .support_only = true}, &part));
+    cr_assert(hz_grad(&one, 1, &x, 1, NULL, &whole));
+    hz_tensor inside = hz_view_box(hz_value(whole), &box);
+    cr_assert(hz_same_shape(hz_value(part), &inside));
+    cr_assert_lt(hz_numel(&inside), hz_numel(hz_value(whole)) / 4);
+    for (int64_t e = 0; e < hz_numel(&inside); e++)
+        cr_expect_eq(hz_get_flat(hz_value(part), e), hz_get_flat(&inside, e));
+    cr_expect_not(hz_grad(&one, 1, &x, 1, &(hz_grad_opts){.support_only = true}, &part),
+                  "support is missing");
+}
+
 Test(support, a_differentiable_sweep_gives_the_same) {
     hz_var one = hz_pick(top, (const int64_t[]){0, 2, 1, 1}), lean, recorded;
     cr_assert(hz_grad(&one, 1, &x, 1, NULL, &lean));

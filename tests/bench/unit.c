@@ -1,5 +1,5 @@
 /* unit.c: the gradient of single units at the pixels: group "unit", an early, a middle and a late unit of each network;
- * group "field", an early unit in ever larger images: what its receptive field costs, not what the image costs.
+ * group "field", an early unit in ever larger images, the zeros around its field left out: the image must not show.
  *
  * SPDX-License-Identifier: MIT */
 #include <stdio.h>
@@ -10,8 +10,9 @@
 typedef struct unit {
     network net;
     const char *layer;
-    int64_t side; /* of the image */
-    hz_var x, h;  /* (1, 3, side, side); the layer's output, (1, C, H, W) */
+    int64_t side;      /* of the image */
+    bool support_only; /* leave out the zeros around the receptive field */
+    hz_var x, h;       /* (1, 3, side, side); the layer's output, (1, C, H, W) */
     char shape[HZ_SHAPE_TEXT + 16];
 } unit;
 
@@ -36,7 +37,10 @@ static void run_backward(hz_tape *t, void *data) {
     (void)t;
     const int64_t *dim = hz_value(u->h)->dim;
     snprintf(u->shape, sizeof u->shape, "\"shape\": %s", hz_shape_str(hz_value(u->h)).s);
-    hz_grad1(hz_pick(u->h, (const int64_t[]){0, dim[1] - 1, dim[2] / 2, dim[3] / 2}), u->x, NULL);
+    hz_var one = hz_pick(u->h, (const int64_t[]){0, dim[1] - 1, dim[2] / 2, dim[3] / 2}), dx;
+    hz_box support;
+    hz_grad_opts opts = {.support = &support, .support_only = u->support_only};
+    hz_grad(&one, 1, &u->x, 1, &opts, &dx);
 }
 
 static void run_both(hz_tape *t, void *data) {
@@ -72,7 +76,7 @@ void bench_unit(bench *b) {
 
 void bench_field(bench *b) {
     const classifier *vgg16 = classifier_named("vgg16");
-    unit u = {.net.layers = vgg16->layers, .layer = vgg16->early};
+    unit u = {.net.layers = vgg16->layers, .layer = vgg16->early, .support_only = true};
     for (u.side = 112; u.side <= 448; u.side *= 2) {
         char name[64];
         snprintf(name, sizeof name, "vgg16_%s_image%d:bwd_only", u.layer, (int)u.side);
