@@ -1,5 +1,5 @@
 /* conv2d.c: the entry points of convolution: take the numbers of a call together, settle the empty cases, and
- * choose between the two ways to compute it, conv2d_gemm.c and conv2d_depthwise.c.
+ * choose between the three ways to compute it, conv2d_depthwise.c, conv2d_winograd.c and conv2d_gemm.c.
  *
  * SPDX-License-Identifier: MIT */
 #include "tensor/conv2d_parts.h"
@@ -50,8 +50,8 @@ static hz__window identity(const int64_t *extent) {
                         .dilation = {1, 1}};
 }
 
-static hz__conv2d numbers_of(const hz_exec *ex, const hz_conv2d_geometry *g, const hz_tensor *x,
-                             const hz_tensor *w, const hz_tensor *y) {
+hz__conv2d hz__conv2d_numbers(const hz_exec *ex, const hz_conv2d_geometry *g, const hz_tensor *x,
+                              const hz_tensor *w, const hz_tensor *y) {
     return (hz__conv2d){.ex = ex,
                         .kernels = hz__conv2d_table(x->dtype, ex->isa),
                         .dtype = x->dtype,
@@ -140,9 +140,10 @@ bool hz_conv2d_map(const hz_exec *ex, const hz_conv2d_geometry *g, const hz_tens
                    const hz_tensor *b, const hz_tensor *y, hz_error *err) {
     if (hz_numel(y) == 0) return true;
     if (hz_numel(x) == 0 || hz_numel(w) == 0) return only_bias(ex, b, y, err);
-    const hz__conv2d v = numbers_of(ex, g, x, w, y);
-    return hz__conv2d_depthwise_fits(&v) ? hz__conv2d_depthwise(&v, x, w, b, y, err)
-                                         : hz__conv2d_gemm(&v, x, w, b, y, err);
+    const hz__conv2d v = hz__conv2d_numbers(ex, g, x, w, y);
+    if (hz__conv2d_depthwise_fits(&v)) return hz__conv2d_depthwise(&v, x, w, b, y, err);
+    if (hz__conv2d_winograd_fits(&v)) return hz__conv2d_winograd(&v, x, w, b, y, err);
+    return hz__conv2d_gemm(&v, x, w, b, y, err);
 }
 
 bool hz_conv2d_input_grad_map(const hz_exec *ex, const hz_conv2d_geometry *g, const hz_tensor *dy,
@@ -152,9 +153,10 @@ bool hz_conv2d_input_grad_map(const hz_exec *ex, const hz_conv2d_geometry *g, co
         hz_fill(ex, dx, 0);
         return true;
     }
-    const hz__conv2d v = numbers_of(ex, g, dx, w, dy);
-    return hz__conv2d_depthwise_fits(&v) ? hz__conv2d_depthwise_input_grad(&v, dy, w, dx, err)
-                                         : hz__conv2d_gemm_input_grad(&v, dy, w, dx, err);
+    const hz__conv2d v = hz__conv2d_numbers(ex, g, dx, w, dy);
+    if (hz__conv2d_depthwise_fits(&v)) return hz__conv2d_depthwise_input_grad(&v, dy, w, dx, err);
+    if (hz__conv2d_winograd_input_grad_fits(&v)) return hz__conv2d_winograd_input_grad(&v, dy, w, dx, err);
+    return hz__conv2d_gemm_input_grad(&v, dy, w, dx, err);
 }
 
 bool hz_conv2d_weight_grad_map(const hz_exec *ex, const hz_conv2d_geometry *g, const hz_tensor *x,
@@ -164,7 +166,8 @@ bool hz_conv2d_weight_grad_map(const hz_exec *ex, const hz_conv2d_geometry *g, c
         hz_fill(ex, dw, 0);
         return true;
     }
-    const hz__conv2d v = numbers_of(ex, g, x, dw, dy);
-    return hz__conv2d_depthwise_fits(&v) ? hz__conv2d_depthwise_weight_grad(&v, x, dy, dw, err)
-                                         : hz__conv2d_gemm_weight_grad(&v, x, dy, dw, err);
+    const hz__conv2d v = hz__conv2d_numbers(ex, g, x, dw, dy);
+    if (hz__conv2d_depthwise_fits(&v)) return hz__conv2d_depthwise_weight_grad(&v, x, dy, dw, err);
+    if (hz__conv2d_winograd_weight_grad_fits(&v)) return hz__conv2d_winograd_weight_grad(&v, x, dy, dw, err);
+    return hz__conv2d_gemm_weight_grad(&v, x, dy, dw, err);
 }

@@ -26,16 +26,6 @@ enum {
 
 /* ---- cutting ---- */
 
-static int64_t div_up(int64_t a, int64_t b) {
-    return (a - 1) / b + 1; /* a ≥ 1 */
-}
-
-/* total cut into equal blocks of about `most` elements, in multiples of 16 where that changes little. */
-static int64_t equal_blocks(int64_t total, int64_t most) {
-    const int64_t block = div_up(total, div_up(total, hz__larger(most, 1)));
-    return block >= 64 ? hz__smaller((block + 15) / 16 * 16, total) : block;
-}
-
 /* How the output positions are cut into tiles. */
 typedef struct tiling {
     int64_t images;    /* images that share a tile, … */
@@ -50,10 +40,10 @@ static int64_t tile_width(const hz__conv2d *v) {
 }
 
 static tiling tile_images(const hz__conv2d *v, int64_t most) {
-    tiling t = {.images = 1, .width = equal_blocks(v->p, most)};
-    if (v->p <= TILE / 2) t.images = equal_blocks(v->n, TILE / v->p);
-    t.per_image = div_up(v->p, t.width);
-    t.count = div_up(v->n, t.images) * t.per_image;
+    tiling t = {.images = 1, .width = hz__equal_blocks(v->p, most)};
+    if (v->p <= TILE / 2) t.images = hz__equal_blocks(v->n, TILE / v->p);
+    t.per_image = hz__div_up(v->p, t.width);
+    t.count = hz__div_up(v->n, t.images) * t.per_image;
     return t;
 }
 
@@ -174,7 +164,7 @@ typedef struct forward_task {
 static void forward_piece(const void *task, int64_t index, char *scratch) {
     const forward_task *f = task;
     const hz__conv2d *v = f->v;
-    const int64_t blocks = div_up(v->k, f->filters);
+    const int64_t blocks = hz__div_up(v->k, f->filters);
     const int64_t block = index % blocks, g = index / blocks % v->groups;
     const hz__tile tile = tile_at(v, &f->tiles, index / blocks / v->groups);
     const int64_t k0 = g * v->k + block * f->filters, rows = hz__smaller(f->filters, (g + 1) * v->k - k0);
@@ -207,9 +197,9 @@ static void forward_piece(const void *task, int64_t index, char *scratch) {
 
 /* Filters of a block: all of them, but no more than 512, and fewer where tiles alone do not occupy the threads. */
 static int64_t filter_block(int64_t filters, int64_t pieces) {
-    int64_t block = equal_blocks(filters, 512);
-    while (pieces * div_up(filters, block) < ENOUGH_PIECES / 2 && block >= 256)
-        block = equal_blocks(block, block / 2);
+    int64_t block = hz__equal_blocks(filters, 512);
+    while (pieces * hz__div_up(filters, block) < ENOUGH_PIECES / 2 && block >= 256)
+        block = hz__equal_blocks(block, block / 2);
     return block;
 }
 
@@ -219,9 +209,9 @@ bool hz__conv2d_gemm(const hz__conv2d *v, const hz_tensor *x, const hz_tensor *w
     f.tiles = tile_images(v, f.x.in_place >= 0 ? WIDE_TILE : tile_width(v));
     const int64_t pitch = pitch_of(f.tiles.images * f.tiles.width);
     const bool in_place = f.x.in_place >= 0 && f.tiles.images == 1;
-    f.step = in_place ? v->q : equal_blocks(v->q, TILE_AREA / pitch);
+    f.step = in_place ? v->q : hz__equal_blocks(v->q, TILE_AREA / pitch);
     f.filters = filter_block(v->k, f.tiles.count * v->groups);
-    const int64_t pieces = f.tiles.count * v->groups * div_up(v->k, f.filters);
+    const int64_t pieces = f.tiles.count * v->groups * hz__div_up(v->k, f.filters);
     weights ws;
     if (!weights_of(v, w, &ws, err)) return false;
     f.w = ws.m;
@@ -277,7 +267,7 @@ static void input_tile(const input_task *f, int64_t g, int64_t c0, int64_t c1, c
 static void input_piece(const void *task, int64_t index, char *scratch) {
     const input_task *f = task;
     const hz__conv2d *v = f->v;
-    const int64_t blocks = div_up(v->c, f->channels), bands = (f->bands + 1 - f->parity) / 2;
+    const int64_t blocks = hz__div_up(v->c, f->channels), bands = (f->bands + 1 - f->parity) / 2;
     const int64_t c0 = index % blocks * f->channels, c1 = hz__smaller(c0 + f->channels, v->c);
     const int64_t g = index / blocks % v->groups;
     const int64_t band = index / blocks / v->groups % bands * 2 + f->parity;
@@ -294,8 +284,8 @@ static void input_piece(const void *task, int64_t index, char *scratch) {
 static int64_t band_rows(const hz__conv2d *v) {
     const hz__window *w = &v->window;
     const int64_t field = (w->kernel[0] - 1) * w->dilation[0] + 1;
-    const int64_t rows =
-        hz__larger(hz__larger(div_up(field, w->stride[0]), div_up(TILE, w->out[1])), div_up(w->out[0], 16));
+    const int64_t rows = hz__larger(hz__larger(hz__div_up(field, w->stride[0]), hz__div_up(TILE, w->out[1])),
+                                    hz__div_up(w->out[0], 16));
     return hz__smaller(rows, w->out[0]);
 }
 
@@ -304,17 +294,17 @@ static void cut_input_task(input_task *f) {
     const hz__conv2d *v = f->v;
     const int64_t taps = v->window.kernel[0] * v->window.kernel[1];
     f->tiles = tile_images(v, tile_width(v));
-    const int64_t image_blocks = div_up(v->n, f->tiles.images);
+    const int64_t image_blocks = hz__div_up(v->n, f->tiles.images);
     f->band = v->p;
     if (image_blocks * v->groups < ENOUGH_PIECES && f->tiles.images == 1)
         f->band = band_rows(v) * v->window.out[1];
-    f->bands = div_up(v->p, f->band);
+    f->bands = hz__div_up(v->p, f->band);
     f->in_place = is_identity(&v->window) && f->tiles.images == 1;
-    f->tiles.width = equal_blocks(f->band, f->in_place ? WIDE_TILE : tile_width(v));
-    const int64_t pieces = image_blocks * v->groups * div_up(f->bands, 2);
-    const int64_t blocks = hz__smaller(div_up(ENOUGH_PIECES, pieces), div_up(v->c * taps, 128));
-    f->channels = div_up(v->c, hz__smaller(blocks, v->c));
-    f->step = equal_blocks(f->channels * taps, TILE_AREA / pitch_of(f->tiles.images * f->tiles.width));
+    f->tiles.width = hz__equal_blocks(f->band, f->in_place ? WIDE_TILE : tile_width(v));
+    const int64_t pieces = image_blocks * v->groups * hz__div_up(f->bands, 2);
+    const int64_t blocks = hz__smaller(hz__div_up(ENOUGH_PIECES, pieces), hz__div_up(v->c * taps, 128));
+    f->channels = hz__div_up(v->c, hz__smaller(blocks, v->c));
+    f->step = hz__equal_blocks(f->channels * taps, TILE_AREA / pitch_of(f->tiles.images * f->tiles.width));
 }
 
 bool hz__conv2d_gemm_input_grad(const hz__conv2d *v, const hz_tensor *dy, const hz_tensor *w,
@@ -327,8 +317,8 @@ bool hz__conv2d_gemm_input_grad(const hz__conv2d *v, const hz_tensor *dy, const 
     bool ok = f.in_place || hz__conv2d_run(v, &f, zero_piece, v->n * v->groups * v->c, 1, err);
     const int64_t room = (f.step + v->k) * pitch_of(f.tiles.images * f.tiles.width) * v->size;
     for (f.parity = 0; ok && f.parity < hz__smaller(f.bands, 2); f.parity++) {
-        const int64_t pieces = div_up(v->n, f.tiles.images) * ((f.bands + 1 - f.parity) / 2) * v->groups *
-                               div_up(v->c, f.channels);
+        const int64_t pieces = hz__div_up(v->n, f.tiles.images) * ((f.bands + 1 - f.parity) / 2) * v->groups *
+                               hz__div_up(v->c, f.channels);
         ok = hz__conv2d_run(v, &f, input_piece, pieces, (size_t)room, err);
     }
     hz_block_unref(ws.copy);
@@ -354,7 +344,7 @@ static int64_t weight_bytes(const hz__conv2d *v) {
 static void weight_piece(const void *task, int64_t index, char *scratch) {
     const weight_task *f = task;
     const hz__conv2d *v = f->v;
-    const int64_t q_blocks = div_up(v->q, f->positions), k_blocks = div_up(v->k, f->filters);
+    const int64_t q_blocks = hz__div_up(v->q, f->positions), k_blocks = hz__div_up(v->k, f->filters);
     const int64_t q0 = index % q_blocks * f->positions, q1 = hz__smaller(q0 + f->positions, v->q);
     const int64_t k0 = index / q_blocks % k_blocks * f->filters, rows = hz__smaller(f->filters, v->k - k0);
     const int64_t g = index / q_blocks / k_blocks % v->groups;
@@ -377,13 +367,13 @@ static void weight_piece(const void *task, int64_t index, char *scratch) {
 static void cut_weight_task(weight_task *f) {
     const hz__conv2d *v = f->v;
     f->tiles = tile_images(v, tile_width(v));
-    f->positions = equal_blocks(v->q, TILE_AREA / pitch_of(f->tiles.images * f->tiles.width));
-    f->filters = equal_blocks(v->k, 512);
-    const int64_t pieces = v->groups * div_up(v->q, f->positions) * div_up(v->k, f->filters);
+    f->positions = hz__equal_blocks(v->q, TILE_AREA / pitch_of(f->tiles.images * f->tiles.width));
+    f->filters = hz__equal_blocks(v->k, 512);
+    const int64_t pieces = v->groups * hz__div_up(v->q, f->positions) * hz__div_up(v->k, f->filters);
     const int64_t most =
         pieces < ENOUGH_PIECES / 2 && weight_bytes(v) <= PARTIAL_SUM ? ENOUGH_PIECES / pieces : 1;
-    f->chunk = div_up(f->tiles.count, most);
-    f->chunks = div_up(f->tiles.count, f->chunk);
+    f->chunk = hz__div_up(f->tiles.count, most);
+    f->chunks = hz__div_up(f->tiles.count, f->chunk);
 }
 
 bool hz__conv2d_gemm_weight_grad(const hz__conv2d *v, const hz_tensor *x, const hz_tensor *dy,
@@ -394,7 +384,7 @@ bool hz__conv2d_gemm_weight_grad(const hz__conv2d *v, const hz_tensor *x, const 
     hz_block *partial = hz_pool_get(v->ex->pool, (size_t)((f.chunks - 1) * weight_bytes(v)));
     if (!partial) return hz_fail(err, HZ_ENOMEM, "conv2d_weight_grad: no memory for partial sums");
     f.partial = partial->data;
-    const int64_t pieces = f.chunks * v->groups * div_up(v->q, f.positions) * div_up(v->k, f.filters);
+    const int64_t pieces = f.chunks * v->groups * hz__div_up(v->q, f.positions) * hz__div_up(v->k, f.filters);
     const int64_t room = (f.positions + f.filters) * pitch_of(f.tiles.images * f.tiles.width) * v->size;
     const bool ok = hz__conv2d_run(v, &f, weight_piece, pieces, (size_t)room, err);
     for (int64_t i = 1; ok && i < f.chunks; i++) {

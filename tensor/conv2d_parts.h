@@ -26,6 +26,9 @@ typedef struct hz__conv2d {
     int64_t q, p;      /* rows and columns of the im2col matrix: c·R·S, OH·OW */
 } hz__conv2d;
 
+hz__conv2d hz__conv2d_numbers(const hz_exec *ex, const hz_conv2d_geometry *g, const hz_tensor *x,
+                              const hz_tensor *w, const hz_tensor *y);
+
 /* One piece of the work; scratch is this thread's own. */
 typedef void hz__conv2d_piece(const void *task, int64_t index, char *scratch);
 
@@ -38,6 +41,16 @@ hz__planes hz__planes_of(const hz_tensor *t);
 /* The same planes from image n, channel c on. */
 hz__planes hz__planes_at(const hz__conv2d *v, hz__planes t, int64_t n, int64_t c);
 
+static inline int64_t hz__div_up(int64_t a, int64_t b) {
+    return (a - 1) / b + 1; /* a ≥ 1 */
+}
+
+/* total cut into equal blocks of about `most` elements, in multiples of 16 where that changes little. */
+static inline int64_t hz__equal_blocks(int64_t total, int64_t most) {
+    const int64_t block = hz__div_up(total, hz__div_up(total, hz__larger(most, 1)));
+    return block >= 64 ? hz__smaller((block + 15) / 16 * 16, total) : block;
+}
+
 /* Many channels to a group: tiles of the im2col matrix times a matrix (conv2d_gemm.c). w (K, C/G, R, S) and b as in
  * conv2d.h. */
 bool hz__conv2d_gemm(const hz__conv2d *v, const hz_tensor *x, const hz_tensor *w, const hz_tensor *b,
@@ -46,6 +59,18 @@ bool hz__conv2d_gemm_input_grad(const hz__conv2d *v, const hz_tensor *dy, const 
                                 const hz_tensor *dx, hz_error *err);
 bool hz__conv2d_gemm_weight_grad(const hz__conv2d *v, const hz_tensor *x, const hz_tensor *dy,
                                  const hz_tensor *dw, hz_error *err);
+
+/* 3×3 kernels of stride 1 in f32: Winograd's algorithm (conv2d_winograd.c). Only for calls that it pays for, which
+ * _fits, _input_grad_fits and _weight_grad_fits tell. */
+bool hz__conv2d_winograd_fits(const hz__conv2d *v);
+bool hz__conv2d_winograd_input_grad_fits(const hz__conv2d *v);
+bool hz__conv2d_winograd_weight_grad_fits(const hz__conv2d *v);
+bool hz__conv2d_winograd(const hz__conv2d *v, const hz_tensor *x, const hz_tensor *w, const hz_tensor *b,
+                         const hz_tensor *y, hz_error *err);
+bool hz__conv2d_winograd_input_grad(const hz__conv2d *v, const hz_tensor *dy, const hz_tensor *w,
+                                    const hz_tensor *dx, hz_error *err);
+bool hz__conv2d_winograd_weight_grad(const hz__conv2d *v, const hz_tensor *x, const hz_tensor *dy,
+                                     const hz_tensor *dw, hz_error *err);
 
 /* One channel to a group: plane by plane (conv2d_depthwise.c). Only for calls that _fits says yes to. */
 bool hz__conv2d_depthwise_fits(const hz__conv2d *v);
