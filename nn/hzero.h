@@ -3,7 +3,7 @@
  *   tensor/    numbers in strided memory, files
  *   autograd/  the tape, gradients, rules, gradient checks
  *   ops/       every operation
- *   nn/        weights, layers, models, preprocessing, data
+ *   nn/        weights, layers, models, preprocessing, data, initialisers, optimisers, schedules
  *
  * Begin reading with autograd/tape.h, autograd/grad.h and ops/ops.h.
  *
@@ -15,9 +15,12 @@
 #include "autograd/gradcheck.h"
 #include "autograd/tape.h"
 #include "nn/data.h"
+#include "nn/init.h"
 #include "nn/layers.h"
 #include "nn/model.h"
+#include "nn/optim.h"
 #include "nn/preprocess.h"
+#include "nn/schedule.h"
 #include "nn/weights.h"
 #include "ops/ops.h"
 #include "tensor/box.h"
@@ -31,6 +34,7 @@
 #include "tensor/index.h"
 #include "tensor/memory.h"
 #include "tensor/npy.h"
+#include "tensor/optim.h"
 #include "tensor/png.h"
 #include "tensor/pool2d.h"
 #include "tensor/random.h"
