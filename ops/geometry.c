@@ -4,7 +4,6 @@
 #include "ops/geometry.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 /* ---- extents ---- */
 
@@ -16,12 +15,6 @@ hz__dims hz__dims_of(int rank, const int64_t *dim) {
 
 void hz__dims_crop(hz__dims *dims, const hz_box *box) {
     for (int k = 0; k < dims->rank; k++) dims->dim[k] = box->hi[k] - box->lo[k];
-}
-
-bool hz__without_context(hz_error *err) {
-    const char *rest = err ? strstr(err->text, ": ") : NULL;
-    if (rest) memmove(err->text, rest + 2, strlen(rest + 2) + 1);
-    return false;
 }
 
 /* ---- division ---- */

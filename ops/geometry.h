@@ -17,9 +17,6 @@ hz__dims hz__dims_of(int rank, const int64_t *dim);
 /* The extents of a box, as attributes of an op whose output is cropped to it. */
 void hz__dims_crop(hz__dims *dims, const hz_box *box);
 
-/* Take the function's name ("slice: ") off a sentence of tensor/, the tape puts the op's in front. Returns false. */
-bool hz__without_context(hz_error *err);
-
 /* ⌊a/b⌋ and ⌈a/b⌉ for b > 0. */
 int64_t hz__floor_div(int64_t a, int64_t b);
 int64_t hz__ceil_div(int64_t a, int64_t b);

@@ -40,7 +40,7 @@ bool hz__padding_grow(const hz__padding *p, const hz_tensor *inner, hz_tensor *o
         if (!check_axis(p, inner, k, err)) return false;
         grown.dim[k] += p->before[k] + p->after[k];
     }
-    if (!hz_shape_check("pad", grown.dtype, grown.rank, grown.dim, err)) return hz__without_context(err);
+    if (!hz_shape_check(NULL, grown.dtype, grown.rank, grown.dim, err)) return false;
     *outer = grown;
     return true;
 }

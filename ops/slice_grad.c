@@ -23,8 +23,8 @@ static bool slice_grad_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
         return hz_fail(err, HZ_EINVAL, "axis %d is outside the cotangent %s", p->axis, hz_shape_str(dy).s);
     hz_tensor whole = hz_tensor_of(NULL, dy->dtype, dy->rank, dy->dim), ignored;
     whole.dim[axis] = p->extent;
-    if (!hz_shape_check("slice_grad", dy->dtype, whole.rank, whole.dim, err)) return hz__without_context(err);
-    if (!view_places(p, dy, &whole, &ignored, err)) return hz__without_context(err);
+    if (!hz_shape_check(NULL, dy->dtype, whole.rank, whole.dim, err)) return false;
+    if (!view_places(p, dy, &whole, &ignored, err)) return false;
     *out = whole;
     return true;
 }

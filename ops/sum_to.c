@@ -7,9 +7,9 @@ static bool sum_to_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
     const hz_tensor *x = hz_in(n, 0);
     const hz__dims *to = n->attr;
     if (!hz_shape_float(n, out, err)) return false;
-    if (!hz_shape_check("sum_to", x->dtype, to->rank, to->dim, err)) return hz__without_context(err);
+    if (!hz_shape_check(NULL, x->dtype, to->rank, to->dim, err)) return false;
     hz_tensor target = hz_tensor_of(NULL, x->dtype, to->rank, to->dim), ignored;
-    if (!hz_view_broadcast(&target, x->rank, x->dim, &ignored, err)) return hz__without_context(err);
+    if (!hz_view_broadcast(&target, x->rank, x->dim, &ignored, err)) return false;
     *out = target;
     return true;
 }

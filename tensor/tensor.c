@@ -103,18 +103,22 @@ static bool fits(hz_dtype dtype, int rank, const int64_t *dim) {
     return true;
 }
 
-bool hz_shape_check(const char *what, hz_dtype dtype, int rank, const int64_t *dim, hz_error *err) {
-    if (!what) what = "tensor";
-    if (!is_dtype(dtype)) return hz_fail(err, HZ_ESHAPE, "%s: %d is no dtype", what, (int)dtype);
+static bool check_shape(hz_dtype dtype, int rank, const int64_t *dim, hz_error *err) {
+    if (!is_dtype(dtype)) return hz_fail(err, HZ_ESHAPE, "%d is no dtype", (int)dtype);
     if (rank < 0 || rank > HZ_MAX_RANK)
-        return hz_fail(err, HZ_ESHAPE, "%s: rank %d is outside 0 … %d", what, rank, HZ_MAX_RANK);
+        return hz_fail(err, HZ_ESHAPE, "rank %d is outside 0 … %d", rank, HZ_MAX_RANK);
     for (int k = 0; k < rank; k++)
         if (dim[k] < 0)
-            return hz_fail(err, HZ_ESHAPE, "%s: shape %s has a negative extent, %" PRId64 " at axis %d", what,
+            return hz_fail(err, HZ_ESHAPE, "shape %s has a negative extent, %" PRId64 " at axis %d",
                            hz_dims_str(rank, dim).s, dim[k], k);
     if (fits(dtype, rank, dim)) return true;
-    return hz_fail(err, HZ_ESHAPE, "%s: shape %s of %s is too large to be addressed", what,
-                   hz_dims_str(rank, dim).s, hz_dtype_name(dtype));
+    return hz_fail(err, HZ_ESHAPE, "shape %s of %s is too large to be addressed", hz_dims_str(rank, dim).s,
+                   hz_dtype_name(dtype));
+}
+
+bool hz_shape_check(const char *what, hz_dtype dtype, int rank, const int64_t *dim, hz_error *err) {
+    if (check_shape(dtype, rank, dim, err)) return true;
+    return what ? hz_fail_in(err, "%s", what) : false;
 }
 
 hz_shape_text hz_dims_str(int rank, const int64_t *dim) {
@@ -184,18 +188,16 @@ static bool infer_extent(const hz_tensor *t, int rank, const int64_t *dim, hz_te
     int unknown = -1;
     for (int k = 0; k < rank; k++) {
         if (dim[k] == -1 && unknown >= 0)
-            return hz_fail(err, HZ_ESHAPE, "reshape: shape %s leaves two extents open",
-                           hz_dims_str(rank, dim).s);
+            return hz_fail(err, HZ_ESHAPE, "shape %s leaves two extents open", hz_dims_str(rank, dim).s);
         if (dim[k] == -1) unknown = k;
         out->dim[k] = dim[k] == -1 ? 1 : dim[k];
     }
     out->rank = rank;
-    if (!hz_shape_check("reshape", t->dtype, rank, out->dim, err)) return false;
+    if (!check_shape(t->dtype, rank, out->dim, err)) return false;
     const int64_t rest = hz_numel(out);
     if (unknown < 0) return true;
     if (rest == 0 || hz_numel(t) % rest != 0)
-        return hz_fail(err, HZ_ESHAPE,
-                       "reshape: no extent in place of −1 lets %s hold the %" PRId64 " elements of %s",
+        return hz_fail(err, HZ_ESHAPE, "no extent in place of −1 lets %s hold the %" PRId64 " elements of %s",
                        hz_dims_str(rank, dim).s, hz_numel(t), hz_shape_str(t).s);
     out->dim[unknown] = hz_numel(t) / rest;
     return true;
@@ -204,13 +206,13 @@ static bool infer_extent(const hz_tensor *t, int rank, const int64_t *dim, hz_te
 bool hz_view_reshape(const hz_tensor *t, int rank, const int64_t *dim, hz_tensor *out, hz_error *err) {
     hz_tensor view = {.data = t->data, .dtype = t->dtype};
     if (rank < 0 || rank > HZ_MAX_RANK)
-        return hz_fail(err, HZ_ESHAPE, "reshape: rank %d is outside 0 … %d", rank, HZ_MAX_RANK);
+        return hz_fail(err, HZ_ESHAPE, "rank %d is outside 0 … %d", rank, HZ_MAX_RANK);
     if (!infer_extent(t, rank, dim, &view, err)) return false;
     if (hz_numel(&view) != hz_numel(t))
-        return hz_fail(err, HZ_ESHAPE, "reshape: %s has %" PRId64 " elements and %s has %" PRId64,
-                       hz_shape_str(t).s, hz_numel(t), hz_shape_str(&view).s, hz_numel(&view));
+        return hz_fail(err, HZ_ESHAPE, "%s has %" PRId64 " elements and %s has %" PRId64, hz_shape_str(t).s,
+                       hz_numel(t), hz_shape_str(&view).s, hz_numel(&view));
     if (!reshape_strides(t, &view))
-        return hz_fail(err, HZ_ESHAPE, "reshape: the strides %s of %s allow no view as %s; copy it first",
+        return hz_fail(err, HZ_ESHAPE, "the strides %s of %s allow no view as %s; copy it first",
                        hz_dims_str(t->rank, t->stride).s, hz_shape_str(t).s, hz_shape_str(&view).s);
     *out = view;
     return true;
@@ -224,9 +226,8 @@ bool hz_view_permute(const hz_tensor *t, const int *perm, hz_tensor *out, hz_err
     for (int k = 0; k < t->rank; k++) {
         const int axis = perm[k];
         if (axis < 0 || axis >= t->rank)
-            return hz_fail(err, HZ_EINVAL, "permute: axis %d lies outside the rank of %s", axis,
-                           hz_shape_str(t).s);
-        if (seen & 1u << axis) return hz_fail(err, HZ_EINVAL, "permute: axis %d is named twice", axis);
+            return hz_fail(err, HZ_EINVAL, "axis %d lies outside the rank of %s", axis, hz_shape_str(t).s);
+        if (seen & 1u << axis) return hz_fail(err, HZ_EINVAL, "axis %d is named twice", axis);
         seen |= 1u << axis;
         view.dim[k] = t->dim[axis];
         view.stride[k] = t->stride[axis];
@@ -238,8 +239,8 @@ bool hz_view_permute(const hz_tensor *t, const int *perm, hz_tensor *out, hz_err
 bool hz_view_transpose(const hz_tensor *t, int axis_a, int axis_b, hz_tensor *out, hz_error *err) {
     const int a = hz_axis(t->rank, axis_a), b = hz_axis(t->rank, axis_b);
     if (a < 0 || b < 0)
-        return hz_fail(err, HZ_EINVAL, "transpose: axis %d lies outside the rank of %s",
-                       a < 0 ? axis_a : axis_b, hz_shape_str(t).s);
+        return hz_fail(err, HZ_EINVAL, "axis %d lies outside the rank of %s", a < 0 ? axis_a : axis_b,
+                       hz_shape_str(t).s);
     int perm[HZ_MAX_RANK];
     for (int k = 0; k < t->rank; k++) perm[k] = k == a ? b : k == b ? a : k;
     return hz_view_permute(t, perm, out, err);
@@ -256,16 +257,13 @@ static bool slice_inside(int64_t extent, int64_t start, int64_t n, int64_t step)
 bool hz_view_slice(const hz_tensor *t, int axis, int64_t start, int64_t n, int64_t step, hz_tensor *out,
                    hz_error *err) {
     const int a = hz_axis(t->rank, axis);
-    if (a < 0)
-        return hz_fail(err, HZ_EINVAL, "slice: axis %d lies outside the rank of %s", axis, hz_shape_str(t).s);
+    if (a < 0) return hz_fail(err, HZ_EINVAL, "axis %d lies outside the rank of %s", axis, hz_shape_str(t).s);
     if (n < 0 || step == 0)
-        return hz_fail(err, HZ_EINVAL, "slice: %" PRId64 " elements in steps of %" PRId64 " are no slice", n,
-                       step);
+        return hz_fail(err, HZ_EINVAL, "%" PRId64 " elements in steps of %" PRId64 " are no slice", n, step);
     if (n > 0 && !slice_inside(t->dim[a], start, n, step))
         return hz_fail(err, HZ_EINVAL,
-                       "slice: %" PRId64 " elements from %" PRId64 " in steps of %" PRId64
-                       " leave axis %d of %s",
-                       n, start, step, a, hz_shape_str(t).s);
+                       "%" PRId64 " elements from %" PRId64 " in steps of %" PRId64 " leave axis %d of %s", n,
+                       start, step, a, hz_shape_str(t).s);
     hz_tensor view = *t;
     view.dim[a] = n;
     if (n > 1)
@@ -277,18 +275,17 @@ bool hz_view_slice(const hz_tensor *t, int axis, int64_t start, int64_t n, int64
 }
 
 bool hz_view_broadcast(const hz_tensor *t, int rank, const int64_t *dim, hz_tensor *out, hz_error *err) {
-    if (!hz_shape_check("broadcast", t->dtype, rank, dim, err)) return false;
+    if (!check_shape(t->dtype, rank, dim, err)) return false;
     const int missing = rank - t->rank;
     if (missing < 0)
-        return hz_fail(err, HZ_ESHAPE, "broadcast: %s has more axes than %s", hz_shape_str(t).s,
+        return hz_fail(err, HZ_ESHAPE, "%s has more axes than %s", hz_shape_str(t).s,
                        hz_dims_str(rank, dim).s);
     hz_tensor view = {.data = t->data, .dtype = t->dtype, .rank = rank};
     for (int k = 0; k < rank; k++) {
         const int64_t extent = k < missing ? 1 : t->dim[k - missing];
         if (extent != 1 && extent != dim[k])
             return hz_fail(err, HZ_ESHAPE,
-                           "broadcast: %s does not broadcast to %s: axis %d is %" PRId64
-                           ", not 1 or %" PRId64,
+                           "%s does not broadcast to %s: axis %d is %" PRId64 ", not 1 or %" PRId64,
                            hz_shape_str(t).s, hz_dims_str(rank, dim).s, k, extent, dim[k]);
         view.dim[k] = dim[k];
         view.stride[k] = extent == 1 ? 0 : t->stride[k - missing];
@@ -313,7 +310,7 @@ bool hz_broadcast_shape(const hz_tensor *a, const hz_tensor *b, hz_tensor *out, 
                            hz_shape_str(a).s, hz_shape_str(b).s, k, m, n);
         dim[k] = m == 1 ? n : m;
     }
-    if (!hz_shape_check("broadcast", a->dtype, rank, dim, err)) return false;
+    if (!check_shape(a->dtype, rank, dim, err)) return false;
     out->rank = rank;
     for (int k = 0; k < rank; k++) out->dim[k] = dim[k];
     return true;

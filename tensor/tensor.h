@@ -64,7 +64,7 @@ bool hz_is_contiguous(const hz_tensor *t); /* row-major without gaps (axes of ex
 bool hz_same_shape(const hz_tensor *a, const hz_tensor *b); /* same rank and extents; dtypes may differ */
 
 /* True if the extents are ≥ 0, the rank within HZ_MAX_RANK and the total size in bytes fits in ptrdiff_t;
- * otherwise HZ_ESHAPE, the sentence opening with what. For numbers from files and callers. */
+ * otherwise HZ_ESHAPE, the sentence opening with what (NULL: nothing). For numbers from files and callers. */
 bool hz_shape_check(const char *what, hz_dtype dtype, int rank, const int64_t *dim, hz_error *err);
 
 /* "[2,3,4]" (or "[]") into text; returns text, for use inside a printf argument. */
