@@ -78,14 +78,6 @@ static void *decoder_realloc(void *memory, size_t size) {
     return grown;
 }
 
-static void *resizer_malloc(size_t size, const hz_allocator *alloc) {
-    return hz_alloc(alloc, size);
-}
-
-static void resizer_free(void *memory, const hz_allocator *alloc) {
-    hz_free(alloc, memory);
-}
-
 /* Formats left out are declared all the same, which gcc reports at the end of this file: no pop. */
 #if defined(__GNUC__)
 #pragma GCC diagnostic ignored "-Wunused-function"
@@ -104,13 +96,6 @@ static void resizer_free(void *memory, const hz_allocator *alloc) {
 #define STBI_REALLOC(memory, size) decoder_realloc(memory, size)
 #define STBI_FREE(memory) decoder_free(memory)
 #include <stb_image.h>
-
-#define STB_IMAGE_RESIZE_IMPLEMENTATION
-#define STB_IMAGE_RESIZE_STATIC
-#define STBIR_ASSERT(condition) ((void)0)
-#define STBIR_MALLOC(size, context) resizer_malloc(size, context)
-#define STBIR_FREE(memory, context) resizer_free(memory, context)
-#include <stb_image_resize.h>
 
 /* ---- decoding ---- */
 
@@ -213,78 +198,4 @@ bool hz_image_load(const char *path, int channels, const hz_allocator *alloc, hz
     bool ok = hz_image_decode(path, bytes, size, channels, alloc, image, err);
     hz_free(alloc, bytes);
     return ok;
-}
-
-/* ---- resizing ---- */
-
-enum { MAX_RING = 1 << 30 }; /* bytes of rows the resizer keeps; it computes with 32 bits */
-
-static bool check_resize(const hz_tensor *src, const hz_tensor *dst, hz_error *err) {
-    const hz_tensor *both[2] = {src, dst};
-    for (int i = 0; i < 2; i++) {
-        const hz_tensor *t = both[i];
-        bool ok = t->rank == 3 && t->dim[2] >= 1 && t->dim[2] <= 4;
-        for (int k = 0; ok && k < 2; k++) ok = t->dim[k] >= 1 && t->dim[k] <= HZ__IMAGE_MAX_EXTENT;
-        if (!ok)
-            return hz_fail(err, HZ_ESHAPE,
-                           "image_resize: %s %s is no (H, W, C) with H, W in 1..%d and C in 1..4",
-                           i ? "dst" : "src", hz_shape_str(t).s, HZ__IMAGE_MAX_EXTENT);
-    }
-    if (src->dim[2] != dst->dim[2] || src->dtype != dst->dtype)
-        return hz_fail(err, HZ_ESHAPE, "image_resize: src %s %s and dst %s %s disagree on channels or dtype",
-                       hz_dtype_name(src->dtype), hz_shape_str(src).s, hz_dtype_name(dst->dtype),
-                       hz_shape_str(dst).s);
-    if (src->dtype != HZ_U8 && src->dtype != HZ_F32)
-        return hz_fail(err, HZ_EINVAL, "image_resize: dtype %s is neither u8 nor f32",
-                       hz_dtype_name(src->dtype));
-    if (!hz_is_contiguous(dst)) return hz_fail(err, HZ_EINVAL, "image_resize: dst is not contiguous");
-    int64_t rows = 2 * (src->dim[0] / dst->dim[0] + 2),
-            row = dst->dim[1] * dst->dim[2] * (int64_t)sizeof(float);
-    if (rows * row > MAX_RING)
-        return hz_fail(err, HZ_EINVAL, "image_resize: from %s to %s is too much at once; shrink in two steps",
-                       hz_shape_str(src).s, hz_shape_str(dst).s);
-    return true;
-}
-
-/* A contiguous copy of t (rank 3) in a block from alloc. */
-static void *packed(const hz_tensor *t, const hz_allocator *alloc) {
-    size_t size = hz_dtype_size(t->dtype);
-    char *block = hz_alloc(alloc, hz_nbytes(t)), *to = block;
-    if (!block) return NULL;
-    for (int64_t y = 0; y < t->dim[0]; y++)
-        for (int64_t x = 0; x < t->dim[1]; x++)
-            for (int64_t c = 0; c < t->dim[2]; c++, to += size) {
-                const int64_t idx[3] = {y, x, c};
-                memcpy(to, (const char *)t->data + hz_offset(t, idx) * (int64_t)size, size);
-            }
-    return block;
-}
-
-static bool resize_packed(const void *pixels, const hz_tensor *src, const hz_tensor *dst,
-                          const hz_allocator *alloc) {
-    return stbir_resize(pixels, (int)src->dim[1], (int)src->dim[0], 0, dst->data, (int)dst->dim[1],
-                        (int)dst->dim[0], 0, src->dtype == HZ_U8 ? STBIR_TYPE_UINT8 : STBIR_TYPE_FLOAT,
-                        (int)src->dim[2], STBIR_ALPHA_CHANNEL_NONE, 0, STBIR_EDGE_CLAMP, STBIR_EDGE_CLAMP,
-                        STBIR_FILTER_TRIANGLE, STBIR_FILTER_TRIANGLE, STBIR_COLORSPACE_LINEAR,
-                        (void *)(uintptr_t)alloc) != 0;
-}
-
-bool hz_image_resize(const hz_tensor *src, const hz_tensor *dst, const hz_allocator *alloc, hz_error *err) {
-    if (!check_resize(src, dst, err)) return false;
-    void *copy = hz_is_contiguous(src) ? NULL : packed(src, alloc);
-    const void *pixels = copy ? copy : src->data;
-    bool ok = (copy || hz_is_contiguous(src)) && resize_packed(pixels, src, dst, alloc);
-    hz_free(alloc, copy);
-    return ok || hz_fail(err, HZ_ENOMEM, "image_resize: no memory to go from %s to %s", hz_shape_str(src).s,
-                         hz_shape_str(dst).s);
-}
-
-bool hz_image_center_crop(const hz_tensor *src, int64_t height, int64_t width, hz_tensor *view,
-                          hz_error *err) {
-    hz_tensor rows;
-    if (src->rank != 3 || height < 0 || width < 0 || height > src->dim[0] || width > src->dim[1])
-        return hz_fail(err, HZ_ESHAPE, "center_crop: image %s does not hold %" PRId64 "x%" PRId64 " pixels",
-                       hz_shape_str(src).s, height, width);
-    return hz_view_slice(src, 0, (src->dim[0] - height) / 2, height, 1, &rows, err) &&
-           hz_view_slice(&rows, 1, (src->dim[1] - width) / 2, width, 1, view, err);
 }

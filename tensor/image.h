@@ -1,4 +1,4 @@
-/* image.h: photos as tensors: PNG and JPEG files to u8 (H, W, C), resizing, cropping.
+/* image.h: photos as tensors: PNG and JPEG files to u8 (H, W, C).
  *
  * Files are untrusted. Accepted are at most 64 MiB, 16384 pixels a side, 64 Mi pixels in all, and no more
  * pixels than the file's bytes can possibly encode. Decoding needs at most four times the file, 28 bytes a
@@ -28,18 +28,6 @@ bool hz_image_load(const char *path, int channels, const hz_allocator *alloc, hz
 /* The same for a file already in memory; name is what errors call it. */
 bool hz_image_decode(const char *name, const void *bytes, size_t size, int channels,
                      const hz_allocator *alloc, hz_tensor *image, hz_error *err);
-
-/* dst = src resized to dst's extents: a triangle filter, as wide as a pixel of the coarser of the two grids
- * (bilinear when enlarging, antialiased when shrinking), border pixels repeated, values as they are (no
- * gamma). Both (H, W, C) of one dtype, u8 (rounded) or f32, extents 1 to 16384, C 1 to 4; src of any strides,
- * dst contiguous. Channels are independent: lay alpha over something first. alloc is for scratch. HZ_ESHAPE,
- * HZ_EINVAL, HZ_ENOMEM. */
-bool hz_image_resize(const hz_tensor *src, const hz_tensor *dst, const hz_allocator *alloc, hz_error *err);
-
-/* The middle height × width pixels of src (H, W, C) as a view; an odd margin leaves the larger part below and
- * right. HZ_ESHAPE if src is smaller. */
-bool hz_image_center_crop(const hz_tensor *src, int64_t height, int64_t width, hz_tensor *view,
-                          hz_error *err);
 
 #ifdef __cplusplus
 }
