@@ -52,9 +52,10 @@ bool hz_model_open(const char *spec, const hz_allocator *alloc, hz_model *model,
     const char *colon = strchr(spec, ':');
     const hz_arch *arch = colon ? find_arch(spec, (size_t)(colon - spec)) : NULL;
     if (!arch) return fail_listing(spec, err);
+    if (!colon[1]) return hz_fail(err, HZ_EINVAL, "model \"%s\" names no file of weights", spec);
     if (!hz_weights_open(colon + 1, alloc, &model->weights, err)) return false;
     model->arch = arch;
-    model->preprocess = arch->preprocess;
+    model->preprocess = hz_preprocess_complete(&arch->preprocess);
     return true;
 }
 

@@ -43,7 +43,7 @@ hz_var hz_resnet50(hz_net *net, hz_var x);
 
 typedef struct hz_model {
     const hz_arch *arch;
-    hz_preprocess preprocess; /* a copy of arch->preprocess, for the caller to change */
+    hz_preprocess preprocess; /* a copy of arch->preprocess, complete, for the caller to change */
     hz_weights *weights;
 } hz_model;
 

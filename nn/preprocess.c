@@ -14,8 +14,17 @@
 
 enum { CHANNELS = 3, MAX_SIZE = 16384 };
 
+hz_preprocess hz_preprocess_complete(const hz_preprocess *p) {
+    hz_preprocess full = *p;
+    if (full.resize == 0) full.resize = full.size;
+    if (full.range == 0) full.range = 255;
+    for (int c = 0; c < CHANNELS; c++)
+        if (full.std[c] == 0) full.std[c] = 1;
+    return full;
+}
+
 bool hz_preprocess_check(const hz_preprocess *p, hz_error *err) {
-    int64_t resize = p->resize ? p->resize : p->size;
+    int64_t resize = hz_preprocess_complete(p).resize;
     if (p->size < 1 || p->size > MAX_SIZE)
         return hz_fail(err, HZ_EINVAL, "input size %" PRId64 " is not between 1 and %d", p->size, MAX_SIZE);
     if (resize < p->size || resize > MAX_SIZE)
@@ -34,7 +43,7 @@ bool hz_preprocess_check(const hz_preprocess *p, hz_error *err) {
 
 /* in pixels become in·resize/shorter, of which the middle size are wanted. */
 static hz__resample_axis fit_axis(const hz_preprocess *p, int64_t in, int64_t shorter) {
-    int64_t resize = p->resize ? p->resize : p->size, out = (2 * in * resize + shorter) / (2 * shorter);
+    int64_t resize = hz_preprocess_complete(p).resize, out = (2 * in * resize + shorter) / (2 * shorter);
     return (hz__resample_axis){.in = in, .out = out, .first = (out - p->size) / 2, .count = p->size};
 }
 
@@ -91,12 +100,13 @@ bool hz_preprocess_normalize(const hz_preprocess *p, const hz_tensor *pixels, co
         return hz_fail(err, HZ_ESHAPE, "pixels %s %s do not fill an input %s %s",
                        hz_dtype_name(pixels->dtype), hz_shape_str(pixels).s, hz_dtype_name(input->dtype),
                        hz_shape_str(input).s);
+    hz_preprocess full = hz_preprocess_complete(p);
     int64_t plane = rgb.dim[2] * rgb.dim[3];
     for (int64_t n = 0; n < rgb.dim[0]; n++)
         for (int64_t c = 0; c < CHANNELS; c++) {
             int64_t color = p->order == HZ_BGR ? CHANNELS - 1 - c : c;
-            double range = p->range > 0 ? p->range : 255, std = p->std[color] > 0 ? p->std[color] : 1;
-            normalize_plane(&rgb, n, color, range / 255 / std, -p->mean[color] / std,
+            double std = full.std[color];
+            normalize_plane(&rgb, n, color, full.range / 255 / std, -full.mean[color] / std,
                             (float *)input->data + (n * CHANNELS + c) * plane);
         }
     return true;

@@ -30,6 +30,9 @@ typedef struct hz_preprocess {
     double std[3];          /* divided by; 0: 1 */
 } hz_preprocess;
 
+/* *p with every 0 replaced by what it stands for. The functions below do so themselves. */
+hz_preprocess hz_preprocess_complete(const hz_preprocess *p);
+
 /* The network's input from the file at path: f32 (1, 3, size, size), contiguous unless a .npy file is in Fortran order.
  * Freed with hz_free(alloc, input->data). HZ_ESHAPE if a .npy file has another shape or dtype. */
 bool hz_preprocess_file(const hz_preprocess *p, const char *path, const hz_allocator *alloc, hz_tensor *input,

@@ -137,6 +137,14 @@ Test(preprocess, mean_and_std_count_red_green_blue_whatever_the_order) {
               (double)bgr[2]);
 }
 
+Test(preprocess, a_zero_stands_for_its_default_and_what_is_given_stays) {
+    hz_preprocess full = hz_preprocess_complete(&(hz_preprocess){.size = 9, .std = {0, 3, 0}});
+    cr_assert(full.size == 9 && full.resize == 9 && full.range == 255);
+    cr_assert(full.std[0] == 1 && full.std[1] == 3 && full.std[2] == 1);
+    full = hz_preprocess_complete(&(hz_preprocess){.size = 9, .resize = 12, .range = 1, .order = HZ_BGR});
+    cr_assert(full.resize == 12 && full.range == 1 && full.order == HZ_BGR);
+}
+
 Test(preprocess, range_1_makes_white_1) {
     uint8_t pixel[] = {255, 0, 51};
     float x[3];
