@@ -9,8 +9,9 @@
 static void report(const options *o, hz_accuracy a) {
     double percent = a.of ? 100.0 * (double)a.right / (double)a.of : 0;
     if (o->json)
-        print_json(json_pack("{s:s, s:s, s:I, s:I, s:f}", "model", o->model, "data", o->data, "right",
-                             (json_int_t)a.right, "of", (json_int_t)a.of, "top1_percent", percent));
+        print_json(json_pack("{s:o, s:o, s:I, s:I, s:f}", "model", json_text(o->model), "data",
+                             json_text(o->data), "right", (json_int_t)a.right, "of", (json_int_t)a.of,
+                             "top1_percent", percent));
     else
         printf("top-1 %.1f %% of %lld\n", percent, (long long)a.of);
 }

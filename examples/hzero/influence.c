@@ -249,16 +249,19 @@ static size_t describe(const job *j, char *text, size_t size) {
 
 static bool write_sheet(job *j, const sheet *s) {
     size_t size = describe(j, NULL, 0) + 1;
-    char *text = malloc(size);
-    if (!text) return hz_fail(&j->s.err, HZ_ENOMEM, "out of memory");
-    describe(j, text, size);
+    char *text = malloc(size), *model = readable(j->o->model), *image = readable(j->o->image);
+    bool ok = text && model && image;
+    if (ok) describe(j, text, size);
     const hz_text_pair pairs[] = {{"Software", "hzero " HZERO_VERSION},
-                                  {"Model", j->o->model},
-                                  {"Image", j->o->image},
+                                  {"Model", model},
+                                  {"Image", image},
                                   {"Zero", "gray 128"},
                                   {"Influence", text}};
-    bool ok = sheet_write(s, j->o->out, pairs, sizeof pairs / sizeof pairs[0], &j->s.err);
+    ok = ok ? sheet_write(s, j->o->out, pairs, sizeof pairs / sizeof pairs[0], &j->s.err)
+            : hz_fail(&j->s.err, HZ_ENOMEM, "out of memory");
     free(text);
+    free(model);
+    free(image);
     return ok;
 }
 
@@ -307,13 +310,13 @@ static json_t *json_of(const job *j, int u, int r) {
     const unit_row *row = &j->row[u];
     const influence *f = &row->by_rule[r];
     char path[PATH];
-    json_t *one = json_pack("{s:s, s:s, s:s, s:f, s:o, s:f, s:f, s:f}", "unit", row->unit.text, "asked",
-                            j->o->unit.word[u], "rule", f->rule, "value", row->value, "receptive_field",
-                            json_of_field(&row->field), "largest", f->largest, "zero_share", f->zero_share,
-                            "scale", f->scale);
+    json_t *one = json_pack("{s:s, s:o, s:s, s:f, s:o, s:f, s:f, s:f}", "unit", row->unit.text, "asked",
+                            json_text(j->o->unit.word[u]), "rule", f->rule, "value", row->value,
+                            "receptive_field", json_of_field(&row->field), "largest", f->largest,
+                            "zero_share", f->zero_share, "scale", f->scale);
     if (*f->coverage) json_object_set_new(one, "coverage", json_string(f->coverage));
     if (*f->why_zero) json_object_set_new(one, "why_zero", json_string(f->why_zero));
-    if (j->o->save && map_path(j, u, r, path)) json_object_set_new(one, "map", json_string(path));
+    if (j->o->save && map_path(j, u, r, path)) json_object_set_new(one, "map", json_text(path));
     return one;
 }
 
@@ -324,8 +327,9 @@ static void report(const job *j) {
         for (int r = 0; list && r < j->n_rules; r++) json_array_append_new(list, json_of(j, u, r));
     }
     if (!list) return;
-    json_t *all = json_pack("{s:s, s:s, s:o}", "model", j->o->model, "image", j->o->image, "influence", list);
-    if (j->o->out) json_object_set_new(all, "picture", json_string(j->o->out));
+    json_t *all = json_pack("{s:o, s:o, s:o}", "model", json_text(j->o->model), "image",
+                            json_text(j->o->image), "influence", list);
+    if (j->o->out) json_object_set_new(all, "picture", json_text(j->o->out));
     print_json(all);
 }
 

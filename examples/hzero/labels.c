@@ -39,6 +39,7 @@ static bool from_lines(labels *l, const char *path, hz_error *err) {
         l->name[l->n++] = without_id(line);
         line = end ? end + 1 : NULL;
     }
+    while (l->n && !*l->name[l->n - 1]) l->n--; /* empty lines at the end */
     return l->n > 0 || hz_fail(err, HZ_EFORMAT, "%s: has no labels", path);
 }
 
@@ -114,6 +115,8 @@ bool labels_load(labels *l, const char *path, hz_error *err) {
     if (l->text) memcpy(l->text, bytes, size), l->text[size] = '\0';
     hz_free(NULL, bytes);
     if (!l->text) return out_of_memory(path, err);
+    if (strlen(l->text) != size || !hz_is_utf8(l->text))
+        return hz_fail(err, HZ_EFORMAT, "%s: is not UTF-8 text", path);
     const char *first = l->text + strspn(l->text, " \t\r\n");
     return *first == '{' || *first == '[' ? from_json(l, path, err) : from_lines(l, path, err);
 }

@@ -16,7 +16,7 @@ typedef struct labels {
 } labels;
 
 /* A text file with one name a line; or JSON, a list of names or an object {"0": "tench", …}. WordNet ids in front of a
- * name ("n01440764 tench") are left out. */
+ * name ("n01440764 tench") are left out. HZ_EFORMAT if it is not UTF-8. */
 bool labels_load(labels *l, const char *path, hz_error *err);
 void labels_free(labels *l);
 

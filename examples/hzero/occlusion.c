@@ -119,9 +119,9 @@ static void report(const occlusion *c) {
             json_array_append_new(row, json_real((double)c->drop[y * c->columns + x]));
         json_array_append_new(map, row);
     }
-    print_json(json_pack("{s:s, s:s, s:f, s:i, s:i, s:o, s:s}", "model", c->o->model, "unit", c->unit.text,
-                         "value", c->value, "window", (int)c->o->window, "stride", (int)c->o->stride, "drop",
-                         map, "picture", c->o->out));
+    print_json(json_pack("{s:o, s:s, s:f, s:i, s:i, s:o, s:o}", "model", json_text(c->o->model), "unit",
+                         c->unit.text, "value", c->value, "window", (int)c->o->window, "stride",
+                         (int)c->o->stride, "drop", map, "picture", json_text(c->o->out)));
 }
 
 int run_occlusion(const options *o) {

@@ -195,8 +195,8 @@ static void report(const search *q) {
         const patch *p = &q->best[k];
         if (list)
             json_array_append_new(list,
-                                  json_pack("{s:s, s:f, s:[I,I], s:o}", "file", p->file, "value", p->value,
-                                            "position", (json_int_t)p->row, (json_int_t)p->column,
+                                  json_pack("{s:o, s:f, s:[I,I], s:o}", "file", json_text(p->file), "value",
+                                            p->value, "position", (json_int_t)p->row, (json_int_t)p->column,
                                             "receptive_field", json_of_field(&p->field)));
         else
             printf("%-12.6g %s at %lld,%lld, rows %lld-%lld, columns %lld-%lld\n", p->value, p->file,
@@ -204,8 +204,9 @@ static void report(const search *q) {
                    (long long)p->field.hi[2] - 1, (long long)p->field.lo[3], (long long)p->field.hi[3] - 1);
     }
     if (list)
-        print_json(json_pack("{s:s, s:s, s:o, s:s}", "model", q->o->model, "unit", q->o->unit.word[0],
-                             "patches", list, "picture", q->o->out));
+        print_json(json_pack("{s:o, s:o, s:o, s:o}", "model", json_text(q->o->model), "unit",
+                             json_text(q->o->unit.word[0]), "patches", list, "picture",
+                             json_text(q->o->out)));
 }
 
 int run_patches(const options *o) {

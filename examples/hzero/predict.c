@@ -26,7 +26,7 @@ static void print_class(const labels *names, int64_t c, double p, double score) 
 static json_t *json_of_class(const labels *names, int64_t c, double p, double score) {
     const char *name = labels_get(names, c);
     json_t *j = json_pack("{s:I, s:f, s:f}", "class", (json_int_t)c, "probability", p, "score", score);
-    if (name) json_object_set_new(j, "label", json_string(name));
+    if (name) json_object_set_new(j, "label", json_text(name));
     return j;
 }
 
@@ -34,6 +34,9 @@ static bool print_top(session *s, const options *o, const labels *names) {
     hz_var p = hz_softmax(s->logits, HZ_ALL_AXES);
     const hz_tensor *scores = hz_value(s->logits);
     int64_t n = hz_numel(scores), top = o->top ? o->top : 5;
+    if (names->n > (size_t)n)
+        return hz_fail(&s->err, HZ_EINVAL, "%s: has %zu labels, the model %lld classes", o->labels, names->n,
+                       (long long)n);
     bool *taken = calloc((size_t)n + 1, sizeof *taken);
     json_t *list = o->json ? json_array() : NULL;
     if (!session_ok(s) || !taken) {
@@ -49,7 +52,9 @@ static bool print_top(session *s, const options *o, const labels *names) {
         else
             print_class(names, c, probability, score);
     }
-    if (list) print_json(json_pack("{s:s, s:s, s:o}", "model", o->model, "image", o->image, "top", list));
+    if (list)
+        print_json(json_pack("{s:o, s:o, s:o}", "model", json_text(o->model), "image", json_text(o->image),
+                             "top", list));
     free(taken);
     return true;
 }

@@ -14,6 +14,7 @@ static void override_preprocessing(hz_preprocess *p, const options *o) {
     if (o->order) p->order = strcmp(o->order, "bgr") ? HZ_RGB : HZ_BGR;
     if (o->has_mean) memcpy(p->mean, o->mean, sizeof p->mean);
     if (o->has_std) memcpy(p->std, o->std, sizeof p->std);
+    *p = hz_preprocess_complete(p);
 }
 
 bool session_open(session *s, const char *who, const options *o) {
@@ -40,7 +41,7 @@ bool session_forward(session *s, const char *path) {
         return false;
     s->x = hz_name(hz_input(s->t, &s->image), "pixels");
     s->logits = hz_model_forward(&s->model, s->x);
-    return session_ok(s);
+    return session_ok(s) && !hz_ok(hz_find_nonfinite(s->t, &s->err));
 }
 
 bool session_ok(session *s) {
@@ -62,14 +63,6 @@ bool session_is_bgr(const session *s) {
     return s->model.preprocess.order == HZ_BGR;
 }
 
-static double std_of(const hz_preprocess *p, int colour) {
-    return p->std[colour] != 0 ? p->std[colour] : 1;
-}
-
-static double range_of(const hz_preprocess *p) {
-    return p->range != 0 ? p->range : 255;
-}
-
 /* Channel 0 of the input is red or blue. */
 static int colour_of(const session *s, int64_t c) {
     return (int)(session_is_bgr(s) ? 2 - c : c);
@@ -78,7 +71,7 @@ static int colour_of(const session *s, int64_t c) {
 float session_gray(const session *s, int64_t c) {
     const hz_preprocess *p = &s->model.preprocess;
     int colour = colour_of(s, c);
-    return (float)((0.5 * range_of(p) - p->mean[colour]) / std_of(p, colour));
+    return (float)((0.5 * p->range - p->mean[colour]) / p->std[colour]);
 }
 
 bool session_picture(session *s, hz_tensor *picture) {
@@ -92,14 +85,29 @@ bool session_picture(session *s, hz_tensor *picture) {
             for (int64_t c = 0; c < 3; c++) {
                 int colour = colour_of(s, c);
                 double v =
-                    hz_get(&s->image, (const int64_t[]){0, c, y, x}) * std_of(p, colour) + p->mean[colour];
-                v = fmax(0, fmin(255, v * 255 / range_of(p)));
+                    hz_get(&s->image, (const int64_t[]){0, c, y, x}) * p->std[colour] + p->mean[colour];
+                v = fmax(0, fmin(255, v * 255 / p->range));
                 hz_set(picture, (const int64_t[]){y, x, colour}, (double)lround(v));
             }
     return true;
 }
 
 /* ---- JSON ---- */
+
+char *readable(const char *s) {
+    bool good = hz_is_utf8(s);
+    size_t size = strlen(s) + 1;
+    char *copy = malloc(size);
+    for (size_t k = 0; copy && k < size; k++) copy[k] = good || (unsigned char)s[k] < 128 ? s[k] : '?';
+    return copy;
+}
+
+json_t *json_text(const char *s) {
+    char *copy = readable(s);
+    json_t *text = copy ? json_string(copy) : NULL;
+    free(copy);
+    return text;
+}
 
 void print_json(json_t *value) {
     json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));

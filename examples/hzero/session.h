@@ -22,7 +22,7 @@ typedef struct session {
 bool session_open(session *s, const char *who, const options *o);
 
 /* Load a picture (NULL: all zeros, where only shapes matter) and record the network on it; what the tape held before is
- * forgotten. */
+ * forgotten. A NaN or an infinity anywhere is an error. */
 bool session_forward(session *s, const char *path);
 
 /* Close everything and say on stderr what went wrong, if something did. Returns the exit status. */
@@ -39,6 +39,11 @@ float session_gray(const session *s, int64_t c);
 
 /* Whether the gradient's channels come blue first. */
 bool session_is_bgr(const session *s);
+
+/* s in memory from malloc (NULL if there is none), in ASCII with '?' for the rest if it is not UTF-8: a file's name may be
+ * anything, JSON and the text of a PNG may not. */
+char *readable(const char *s);
+json_t *json_text(const char *s);
 
 /* Print a JSON value, which is used up. */
 void print_json(json_t *value);

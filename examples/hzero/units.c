@@ -97,7 +97,7 @@ static bool list_layers(session *s, const options *o) {
         else
             print_layer(s, &l, o->image);
     }
-    if (list) print_json(json_pack("{s:s, s:o}", "model", o->model, "layers", list));
+    if (list) print_json(json_pack("{s:o, s:o}", "model", json_text(o->model), "layers", list));
     return session_ok(s);
 }
 

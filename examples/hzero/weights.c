@@ -87,9 +87,10 @@ static bool draw_all(session *s, const options *o, const hz_tensor *w) {
 static void report(const options *o, const hz_tensor *w) {
     long long drawn = w->dim[0] < MOST_FILTERS ? w->dim[0] : MOST_FILTERS;
     if (o->json)
-        print_json(json_pack("{s:s, s:s, s:[I,I,I,I], s:I, s:s}", "model", o->model, "layer", o->layer,
-                             "shape", (json_int_t)w->dim[0], (json_int_t)w->dim[1], (json_int_t)w->dim[2],
-                             (json_int_t)w->dim[3], "drawn", (json_int_t)drawn, "picture", o->out));
+        print_json(json_pack("{s:o, s:o, s:[I,I,I,I], s:I, s:o}", "model", json_text(o->model), "layer",
+                             json_text(o->layer), "shape", (json_int_t)w->dim[0], (json_int_t)w->dim[1],
+                             (json_int_t)w->dim[2], (json_int_t)w->dim[3], "drawn", (json_int_t)drawn,
+                             "picture", json_text(o->out)));
     else
         printf("%s %s: %lld filters drawn\n", o->layer, hz_shape_str(w).s, drawn);
 }

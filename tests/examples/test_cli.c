@@ -87,11 +87,26 @@ static const char *in_folder(const char *name) {
     return path;
 }
 
+static void write_lines(const char *path, int n) {
+    FILE *f = fopen(path, "w");
+    for (int k = 0; k < n; k++) fprintf(f, "%d\n", k);
+    fclose(f);
+}
+
+static void write_input_with_nan(const char *path) {
+    static float values[3 * 32 * 32];
+    const hz_tensor input = hz_tensor_of(values, HZ_F32, HZ_DIMS(3, 32, 32));
+    hz_set(&input, (const int64_t[]){1, 2, 3}, NAN);
+    cr_assert(hz_npy_save(path, &input, NULL, NULL));
+}
+
 static void set_up(void) {
     snprintf(folder, sizeof folder, "/tmp/hz-cli-%ld", (long)getpid());
     cr_assert(mkdir(folder, 0700) == 0);
     write_network(in_folder("net.safetensors"));
     write_picture(in_folder("picture.png"));
+    write_lines(in_folder("eleven.txt"), 11);
+    write_input_with_nan(in_folder("nan.npy"));
 }
 
 static void tear_down(void) {
@@ -175,6 +190,11 @@ Test(cli, what_fails_exits_1_names_the_cause_and_leaves_nothing_behind) {
         {"predict " NET "--image net.safetensors", "net.safetensors"},
         {"predict " NET "--image .", "."},
         {"predict " PICTURE "--labels none.txt", "none.txt"},
+        {"predict " PICTURE "--labels picture.png", "not UTF-8 text"},
+        {"predict " PICTURE "--labels eleven.txt", "eleven.txt: has 11 labels, the model 10 classes"},
+        {"predict --model resnet20: --image picture.png", "names no file"},
+        {"influence " NET "--image nan.npy --unit 'logits[0]' --out sheet.png",
+         "leaf \"pixels\": first NaN at [0,1,2,3]"},
         {"influence " PICTURE "--unit 'layer9[0]' --out sheet.png", "layer9"},
         {"influence " PICTURE "--unit 'layer1[99,0,0]' --out sheet.png", "99"},
         {"influence " PICTURE "--unit 'layer1[1,2]' --out sheet.png", "layer1"},
@@ -214,6 +234,16 @@ Test(cli, predict_lists_the_most_probable_classes) {
         sum += p;
     }
     cr_expect_float_eq(sum, 1, 1e-5);
+    json_decref(j);
+}
+
+Test(cli, a_file_name_that_is_not_utf8_fits_into_json_and_png) {
+    char line[256];
+    snprintf(line, sizeof line, "cp '%s/picture.png' '%s/\xff.png'", folder, folder);
+    cr_assert_eq(system(line), 0);
+    json_t *j = parsed(hzero("influence " NET "--image \xff.png --unit 'logits[0]' --out sheet.png --json"));
+    cr_expect_str_eq(json_string_value(json_object_get(j, "image")), "?.png");
+    cr_expect(exists("sheet.png"));
     json_decref(j);
 }
 
