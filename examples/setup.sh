@@ -20,9 +20,13 @@ build  libstb-dev          stb_image: PNG and JPEG
 build  libpng-dev          PNG out
 build  libjansson-dev      JSON: safetensors headers, TensorFlow.js models
 build  libcairo2-dev       lettering of the picture sheets
+build  libprotobuf-c-dev   protocol buffers: ONNX models
+build  protobuf-c-compiler turns onnx.proto into C
+build  libonnx-dev         onnx.proto
 build  fonts-dejavu-core   the font of that lettering
 build  libcriterion-dev    the tests, which the build makes, too
 fetch  npm                 fetches the ResNet-50 weights
+test   libonnx-testdata    ONNX's own conformance cases
 test   g++                 headers compile as C++
 ci     clang               the second compiler
 ci     libomp-14-dev       its OpenMP

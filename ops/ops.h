@@ -425,11 +425,34 @@ typedef enum hz_reduce_loss { HZ_LOSS_MEAN = 0, HZ_LOSS_SUM, HZ_LOSS_NONE } hz_r
 extern const hz_op hz_op_cross_entropy;
 hz_var hz_cross_entropy(hz_var logits, hz_var labels, hz_reduce_loss how);
 
-/* x and target of one shape: these do not broadcast. target is differentiable, too. */
+/* The same with more to it. A row's loss is −Σ_c q_c·log softmax(logits)_c with
+ *     q_c = w_c·((1 − label_smoothing)·[c = label] + label_smoothing/C),
+ * w_c the class weights or 1; HZ_LOSS_MEAN divides the sum by Σ w_label over the rows that count (PyTorch's rule), so
+ * it is NaN where none does. */
+typedef struct hz_cross_entropy_opts {
+    hz_reduce_loss reduce;
+    double label_smoothing; /* 0 … 1 */
+    hz_var class_weights;   /* (C), of the dtype of the logits; zero: all 1 */
+    const int64_t *ignore; /* rows with this label have loss 0, it may lie outside 0 … C−1; NULL: all count */
+} hz_cross_entropy_opts;
+hz_var hz_cross_entropy_with(hz_var logits, hz_var labels, const hz_cross_entropy_opts *opts);
+
+/* The same for logarithms of probabilities, log_p = hz_log_softmax(logits, HZ_AXIS(1)). opts may be NULL. */
+hz_var hz_nll(hz_var log_p, hz_var labels, const hz_cross_entropy_opts *opts);
+
+/* x and target of one shape: these do not broadcast. target is differentiable, too. HZ_LOSS_MEAN is over all elements. */
 hz_var hz_mse(hz_var x, hz_var target, hz_reduce_loss how); /* (x − target)² */
 hz_var hz_bce(hz_var p, hz_var target, hz_reduce_loss how); /* −t·log p − (1−t)·log(1−p), logs ≥ −100 */
 hz_var hz_bce_with_logits(hz_var x, hz_var target,
-                          hz_reduce_loss how); /* the same for p = sigmoid(x), stable */
+                          hz_reduce_loss how);                /* the same for p = sigmoid(x), stable */
+hz_var hz_l1(hz_var x, hz_var target, hz_reduce_loss how);    /* |x − target|; derivative 0 at 0 */
+hz_var hz_kl(hz_var log_q, hz_var p, hz_reduce_loss how);     /* p·(log p − log_q), 0 where p = 0 */
+hz_var hz_hinge(hz_var x, hz_var target, hz_reduce_loss how); /* max(1 − target·x, 0), targets −1 and 1 */
+
+/* With d = x − target: d²/2 where |d| < delta, beyond that a straight line: delta·(|d| − delta/2); delta > 0 (Huber
+ * 1964). Smooth L1 is that over beta: d²/(2·beta), |d| − beta/2 (Girshick 2015); beta ≥ 0, with 0 it is hz_l1. */
+hz_var hz_huber(hz_var x, hz_var target, double delta, hz_reduce_loss how);
+hz_var hz_smooth_l1(hz_var x, hz_var target, double beta, hz_reduce_loss how);
 
 /* ==== units: naming one number of a recorded pass ==== */
 
@@ -460,6 +483,11 @@ bool hz_is_relu(const hz_node *n, const void *ctx);
  * NULL. */
 const hz_rules *hz_rules_named(const char *name);
 extern const char *const hz_rule_names[];
+
+/* ==== for imported graphs ==== */
+
+extern const hz_op hz_op_atan;
+hz_var hz_atan(hz_var x); /* arctan x */
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,76 @@
+/* absent.c: onnx.h in a build without libprotobuf-c or onnx.proto: no model opens, and the error says why.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "nn/onnx/onnx.h"
+
+static bool refuse(const char *path, hz_error *err) {
+    return hz_fail(err, HZ_EINVAL,
+                   "%s: this build cannot read ONNX: it was made without libprotobuf-c or onnx.proto", path);
+}
+
+bool hz_onnx_available(void) {
+    return false;
+}
+
+bool hz_onnx_open(const char *path, const hz_allocator *alloc, hz_onnx **out, hz_error *err) {
+    (void)alloc;
+    *out = NULL;
+    return refuse(path, err);
+}
+
+bool hz_onnx_read_tensor(const char *path, const hz_allocator *alloc, hz_tensor *out, hz_error *err) {
+    (void)alloc, (void)out;
+    return refuse(path, err);
+}
+
+void hz_onnx_close(hz_onnx *m) {
+    (void)m;
+}
+
+bool hz_onnx_is_unsupported(const hz_error *err, const char **what) {
+    (void)err, (void)what;
+    return false;
+}
+
+/* No model ever exists to ask these of. */
+
+int hz_onnx_n_inputs(const hz_onnx *m) {
+    (void)m;
+    return 0;
+}
+
+int hz_onnx_n_outputs(const hz_onnx *m) {
+    (void)m;
+    return 0;
+}
+
+const char *hz_onnx_input_name(const hz_onnx *m, int k) {
+    (void)m, (void)k;
+    return "";
+}
+
+const char *hz_onnx_output_name(const hz_onnx *m, int k) {
+    (void)m, (void)k;
+    return "";
+}
+
+const char *hz_onnx_input_type(const hz_onnx *m, int k) {
+    (void)m, (void)k;
+    return "";
+}
+
+const char *hz_onnx_output_type(const hz_onnx *m, int k) {
+    (void)m, (void)k;
+    return "";
+}
+
+bool hz_onnx_input_shape(const hz_onnx *m, int k, int *rank, int64_t dim[HZ_MAX_RANK]) {
+    (void)m, (void)k, (void)rank, (void)dim;
+    return false;
+}
+
+bool hz_onnx_run(const hz_onnx *m, hz_tape *t, const hz_var *in, hz_var *out) {
+    (void)m, (void)in, (void)out;
+    hz_tape_fail(t, HZ_EINVAL, "this build cannot run ONNX");
+    return false;
+}

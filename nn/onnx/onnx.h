@@ -1,0 +1,67 @@
+/* onnx.h: a trained network as an ONNX file, recorded on a tape.
+ *
+ *   hz_onnx *net;
+ *   if (!hz_onnx_open("net.onnx", NULL, &net, &err)) …
+ *   hz_var scores;
+ *   hz_onnx_run(net, t, &x, &scores);
+ *   hz_var unit = hz_unit(t, "/layer4/relu_1_output_0[7,3,3]");    every value has its ONNX name on the tape
+ *   if (!hz_tape_ok(t, &err)) …
+ *   hz_onnx_close(net);                                            after the tape: its leaves borrow the weights
+ *
+ * A Relu becomes hz_relu and a Clip becomes hz_clip, so that every gradient rule reaches them. Integers (shapes, axes,
+ * indices) are tensors on the tape as well, without a gradient. float16 and bfloat16 are computed in f32; integers
+ * narrower than 32 bits in i32, unsigned ones of 32 and 64 bits in i64, wrapped to their own range.
+ *
+ * Files are untrusted. Whatever is not understood is refused when the file is opened, in one message.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef HZ_NN_ONNX_H
+#define HZ_NN_ONNX_H
+
+#include "autograd/tape.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct hz_onnx hz_onnx;
+
+/* Whether this build reads ONNX at all (it was built with libprotobuf-c and onnx.proto). */
+bool hz_onnx_available(void);
+
+/* Read the model at path, at most 2 GiB; weights in files beside it (external data) are read, too, but from its own
+ * folder only. Memory: below 80 times the file's size plus 1 MB (less than 3 times for a file that is mostly weights),
+ * plus the external data. alloc NULL: the C library. HZ_ENOTFOUND, HZ_EIO, HZ_ENOMEM; HZ_EFORMAT for a file that is
+ * broken; HZ_EINVAL for what is not supported, all of it listed: 'net.onnx: unsupported: Foo (opset 13, node "bar")'. */
+bool hz_onnx_open(const char *path, const hz_allocator *alloc, hz_onnx **out, hz_error *err);
+void hz_onnx_close(hz_onnx *m); /* NULL is legal */
+
+/* True for an error, of hz_onnx_open or of a tape, that says the file is sound but more than this library can do; *what
+ * (may be NULL) points behind the word "unsupported: " in its text. */
+bool hz_onnx_is_unsupported(const hz_error *err, const char **what);
+
+/* What goes in and comes out, in the order of the file. Inputs with an initializer are parameters, not inputs. */
+int hz_onnx_n_inputs(const hz_onnx *m);
+int hz_onnx_n_outputs(const hz_onnx *m);
+const char *hz_onnx_input_name(const hz_onnx *m, int k);
+const char *hz_onnx_output_name(const hz_onnx *m, int k);
+
+/* The element type declared: "float", "int64", "bfloat16", …; "undefined" if there is none. */
+const char *hz_onnx_input_type(const hz_onnx *m, int k);
+const char *hz_onnx_output_type(const hz_onnx *m, int k);
+
+/* The shape an input declares, −1 for an extent that is left open (a batch of any size). False if it declares none. */
+bool hz_onnx_input_shape(const hz_onnx *m, int k, int *rank, int64_t dim[HZ_MAX_RANK]);
+
+/* Record the network: in[k] is input k, out[k] (may be NULL) becomes output k. Values get their names. False, and inert
+ * outputs, if the tape is in error afterwards. m may be used by several threads, each with its own tape. */
+bool hz_onnx_run(const hz_onnx *m, hz_tape *t, const hz_var *in, hz_var *out);
+
+/* One tensor from a file of its own (a TensorProto, as conformance data has them). out->data comes from alloc and is
+ * given back with hz_free. */
+bool hz_onnx_read_tensor(const char *path, const hz_allocator *alloc, hz_tensor *out, hz_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
