@@ -1,4 +1,5 @@
-/* cross_entropy.c: loss = −log softmax(logits)[label], one a row, or their mean or sum.
+/* cross_entropy.c: loss = −log softmax(logits)[label], one a row, or their mean or sum: one op. With label smoothing,
+ * class weights or a label to ignore, and for given log-probabilities, it is made of other ops: the last part.
  *
  * SPDX-License-Identifier: MIT */
 #include <inttypes.h>
@@ -7,10 +8,7 @@
 
 /* ---- shape and labels ---- */
 
-static bool cross_entropy_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
-    const hz_reduce_loss *how = n->attr;
-    const hz_tensor *logits = hz_in(n, 0), *labels = hz_in(n, 1);
-    if (!hz_shape_float(n, out, err)) return false;
+static bool check_rows(const hz_tensor *logits, const hz_tensor *labels, hz_error *err) {
     if (labels->dtype != HZ_I32 && labels->dtype != HZ_I64)
         return hz_fail(err, HZ_ESHAPE, "labels %s are %s, not i32 or i64", hz_shape_str(labels).s,
                        hz_dtype_name(labels->dtype));
@@ -19,6 +17,13 @@ static bool cross_entropy_shape(const hz_node *n, hz_tensor *out, hz_error *err)
                        hz_shape_str(logits).s, hz_shape_str(labels).s);
     if (logits->dim[1] == 0)
         return hz_fail(err, HZ_ESHAPE, "logits %s have no classes", hz_shape_str(logits).s);
+    return true;
+}
+
+static bool cross_entropy_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
+    const hz_reduce_loss *how = n->attr;
+    const hz_tensor *logits = hz_in(n, 0), *labels = hz_in(n, 1);
+    if (!hz_shape_float(n, out, err) || !check_rows(logits, labels, err)) return false;
     if (*how != HZ_LOSS_MEAN && *how != HZ_LOSS_SUM && *how != HZ_LOSS_NONE)
         return hz_fail(err, HZ_EINVAL, "%d is no hz_reduce_loss", (int)*how);
     out->rank = *how == HZ_LOSS_NONE; /* dim[0] is N already */
@@ -31,10 +36,10 @@ static int64_t label_of(const hz_tensor *labels, int64_t row) {
                                    : ((const int64_t *)labels->data)[at];
 }
 
-static bool check_labels(const hz_tensor *labels, int64_t classes, hz_error *err) {
+static bool check_labels(const hz_tensor *labels, int64_t classes, const int64_t *ignore, hz_error *err) {
     for (int64_t row = 0; row < labels->dim[0]; row++) {
         int64_t label = label_of(labels, row);
-        if (label < 0 || label >= classes)
+        if ((label < 0 || label >= classes) && !(ignore && label == *ignore))
             return hz_fail(err, HZ_EINVAL,
                            "label %" PRId64 " of row %" PRId64 " is outside 0 … %" PRId64 " (C = %" PRId64
                            ")",
@@ -61,7 +66,7 @@ static void write_losses(const hz_tensor *log_softmax, const hz_tensor *labels, 
 static bool cross_entropy_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
     const hz_reduce_loss *how = n->attr;
     const hz_tensor *logits = hz_in(n, 0), *labels = hz_in(n, 1);
-    if (!check_labels(labels, logits->dim[1], err)) return false;
+    if (!check_labels(labels, logits->dim[1], NULL, err)) return false;
     hz_tensor scratch = *logits;
     hz_block *block = hz_pool_tensor(ex->pool, &scratch, err);
     if (!block) return false;
@@ -143,4 +148,101 @@ const hz_op hz_op_cross_entropy = {.name = "cross_entropy",
 
 hz_var hz_cross_entropy(hz_var logits, hz_var labels, hz_reduce_loss how) {
     return hz_apply2(&hz_op_cross_entropy, logits, labels, &how);
+}
+
+/* ---- with options ---- */
+
+static bool check_weights(const hz_tensor *logits, hz_var weights, hz_error *err) {
+    const hz_tensor *w = hz_value(weights);
+    if (!weights.tape) return true;
+    if (w->dtype == logits->dtype && w->rank == 1 && w->dim[0] == logits->dim[1]) return true;
+    return hz_fail(err, HZ_ESHAPE, "class weights %s %s are not one %s for each class of %s",
+                   hz_dtype_name(w->dtype), hz_shape_str(w).s, hz_dtype_name(logits->dtype),
+                   hz_shape_str(logits).s);
+}
+
+static bool check_options(const hz_tensor *x, const hz_tensor *labels, const hz_cross_entropy_opts *o,
+                          hz_error *err) {
+    if (!hz_dtype_is_float(x->dtype))
+        return hz_fail(err, HZ_ESHAPE, "input %s is %s, not f32 or f64", hz_shape_str(x).s,
+                       hz_dtype_name(x->dtype));
+    if (!(o->label_smoothing >= 0 && o->label_smoothing <= 1))
+        return hz_fail(err, HZ_EINVAL, "label_smoothing is %g, outside 0 … 1", o->label_smoothing);
+    if (o->reduce != HZ_LOSS_MEAN && o->reduce != HZ_LOSS_SUM && o->reduce != HZ_LOSS_NONE)
+        return hz_fail(err, HZ_EINVAL, "%d is no hz_reduce_loss", (int)o->reduce);
+    return check_rows(x, labels, err) && check_weights(x, o->class_weights, err) &&
+           check_labels(labels, x->dim[1], o->ignore, err);
+}
+
+static bool check_call(const char *name, hz_var x, hz_var labels, const hz_cross_entropy_opts *o) {
+    hz_error err = {HZ_OK, ""};
+    if (!x.tape) return false; /* nobody to tell */
+    if (!hz_ok(x) || !hz_ok(labels) || (o->class_weights.tape && !hz_ok(o->class_weights)))
+        hz_fail(&err, HZ_EINVAL, "an input is the inert variable");
+    else if (check_options(hz_value(x), hz_value(labels), o, &err))
+        return true;
+    hz_tape_fail(x.tape, err.code, "%s: %s", name, err.text);
+    return false;
+}
+
+/* Labels with their weights. */
+typedef struct rows {
+    hz_var label;  /* (N); 0 for rows to ignore */
+    hz_var weight; /* (N), or no tape: all 1 */
+    hz_var keep;   /* (N) u8, or no tape: all rows count */
+} rows;
+
+/* Whatever x is, finite or not, in rows to ignore: 0. */
+static hz_var kept(const rows *r, hz_var x) {
+    return r->keep.tape ? hz_where(r->keep, x, hz_scalar(x.tape, hz_value(x)->dtype, 0)) : x;
+}
+
+static rows weigh(hz_var log_p, hz_var labels, const hz_cross_entropy_opts *o) {
+    hz_tape *t = log_p.tape;
+    hz_dtype dtype = hz_value(labels)->dtype;
+    rows r = {.label = labels};
+    if (o->ignore) {
+        r.keep = hz_ne(labels, hz_scalar(t, dtype, (double)*o->ignore));
+        r.label = hz_where(r.keep, labels, hz_scalar(t, dtype, 0));
+    }
+    if (o->class_weights.tape)
+        r.weight = hz_gather(o->class_weights, 0, r.label);
+    else if (o->ignore)
+        r.weight = hz_full(t, hz_value(log_p)->dtype, HZ_DIMS(hz_value(labels)->dim[0]), 1);
+    return r;
+}
+
+/* −Σ_c q_c·log_p_c of each row */
+static hz_var row_losses(hz_var log_p, const rows *r, const hz_cross_entropy_opts *o) {
+    const double smoothing = o->label_smoothing, classes = (double)hz_value(log_p)->dim[1];
+    hz_var picked = hz_squeeze(hz_gather_elements(log_p, 1, hz_unsqueeze(r->label, 1)), HZ_AXIS(1));
+    hz_var loss = hz_scale(r->weight.tape ? hz_mul(picked, r->weight) : picked, smoothing - 1);
+    if (smoothing > 0) {
+        hz_var all = o->class_weights.tape ? hz_mul(log_p, o->class_weights) : log_p;
+        loss = hz_sub(loss, hz_scale(hz_sum(all, HZ_AXIS(1), false), smoothing / classes));
+    }
+    return kept(r, loss);
+}
+
+static hz_var weighted_loss(hz_var log_p, hz_var labels, const hz_cross_entropy_opts *o) {
+    rows r = weigh(log_p, labels, o);
+    hz_var loss = row_losses(log_p, &r, o);
+    if (o->reduce == HZ_LOSS_NONE) return loss;
+    hz_var sum = hz_sum(loss, HZ_ALL_AXES, false);
+    if (o->reduce == HZ_LOSS_SUM) return sum;
+    if (!r.weight.tape) return hz_mean(loss, HZ_ALL_AXES, false);
+    return hz_div(sum, hz_sum(kept(&r, r.weight), HZ_ALL_AXES, false));
+}
+
+hz_var hz_nll(hz_var log_p, hz_var labels, const hz_cross_entropy_opts *opts) {
+    const hz_cross_entropy_opts none = {.reduce = HZ_LOSS_MEAN}, *o = opts ? opts : &none;
+    return check_call("nll", log_p, labels, o) ? weighted_loss(log_p, labels, o) : hz_none(log_p.tape);
+}
+
+hz_var hz_cross_entropy_with(hz_var logits, hz_var labels, const hz_cross_entropy_opts *opts) {
+    const hz_cross_entropy_opts none = {.reduce = HZ_LOSS_MEAN}, *o = opts ? opts : &none;
+    if (!check_call("cross_entropy", logits, labels, o)) return hz_none(logits.tape);
+    if (o->label_smoothing == 0 && !o->class_weights.tape && !o->ignore)
+        return hz_cross_entropy(logits, labels, o->reduce);
+    return weighted_loss(hz_log_softmax(logits, HZ_AXIS(1)), labels, o);
 }

@@ -60,3 +60,42 @@ hz_var hz_bce_with_logits(hz_var x, hz_var target, hz_reduce_loss how) {
     hz_var no = hz_mul(hz_affine(target, -1, 1), hz_softplus(x, 1));
     return reduced("bce_with_logits", hz_sub(no, yes), how);
 }
+
+hz_var hz_l1(hz_var x, hz_var target, hz_reduce_loss how) {
+    if (!check_pair("l1", x, target)) return hz_none(x.tape);
+    return reduced("l1", hz_abs(hz_sub(x, target)), how);
+}
+
+/* c·(d − c/2) with c = d clipped to ±delta */
+static hz_var huber_terms(hz_var x, hz_var target, double delta) {
+    hz_var d = hz_sub(x, target), c = hz_clip(d, -delta, delta);
+    return hz_mul(c, hz_sub(d, hz_scale(c, 0.5)));
+}
+
+hz_var hz_huber(hz_var x, hz_var target, double delta, hz_reduce_loss how) {
+    if (!check_pair("huber", x, target)) return hz_none(x.tape);
+    if (!(delta > 0)) return hz_tape_fail(x.tape, HZ_EINVAL, "huber: delta is %g, not above 0", delta);
+    return reduced("huber", huber_terms(x, target, delta), how);
+}
+
+hz_var hz_smooth_l1(hz_var x, hz_var target, double beta, hz_reduce_loss how) {
+    if (!check_pair("smooth_l1", x, target)) return hz_none(x.tape);
+    if (!(beta >= 0 && beta < INFINITY))
+        return hz_tape_fail(x.tape, HZ_EINVAL, "smooth_l1: beta is %g, not a number ≥ 0", beta);
+    if (beta == 0) return reduced("smooth_l1", hz_abs(hz_sub(x, target)), how);
+    return reduced("smooth_l1", hz_scale(huber_terms(x, target, beta), 1 / beta), how);
+}
+
+/* Where p is 0 the logarithm is that of 1: 0·log 0 is 0, and its derivative log 0 would be no number to work with. */
+hz_var hz_kl(hz_var log_q, hz_var p, hz_reduce_loss how) {
+    if (!check_pair("kl", log_q, p)) return hz_none(log_q.tape);
+    hz_dtype dtype = hz_value(p)->dtype;
+    hz_var is_zero = hz_eq(p, hz_scalar(p.tape, dtype, 0));
+    hz_var positive = hz_where(is_zero, hz_scalar(p.tape, dtype, 1), p);
+    return reduced("kl", hz_mul(p, hz_sub(hz_log(positive), log_q)), how);
+}
+
+hz_var hz_hinge(hz_var x, hz_var target, hz_reduce_loss how) {
+    if (!check_pair("hinge", x, target)) return hz_none(x.tape);
+    return reduced("hinge", hz_relu(hz_affine(hz_mul(target, x), -1, 1)), how);
+}
