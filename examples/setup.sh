@@ -34,6 +34,7 @@ ci     libclang-rt-14-dev  its sanitizers
 ci     clang-format        style
 ci     shellcheck          style of the scripts
 ci     valgrind            memory errors the sanitizers do not see
+ci     python3-torch       the oracle of tests/nn/oracle.py, which is skipped without it
 EOF
 }
 
