@@ -218,6 +218,24 @@ Test(vmath, is_within_its_bound_of_the_exact_value) {
             }
 }
 
+/* Every 9973rd f32 there is, of either sign, with the infinities and NaN among them. */
+Test(vmath, exp_and_tanh_hold_their_bounds_over_all_of_f32) {
+    enum { STEP = 9973 };
+    const subject *const inlined[] = {&subjects[0], &subjects[7]};
+    for (hz_isa isa = HZ_ISA_AVX2; isa <= hz_isa_resolve(HZ_ISA_AUTO); isa++)
+        for (uint64_t bits = 0; bits <= UINT32_MAX;) {
+            float *x = (float *)x_memory;
+            int64_t n = 0;
+            for (; n < N && bits <= UINT32_MAX; n++, bits += STEP)
+                memcpy(&x[n], &(uint32_t){(uint32_t)bits}, 4);
+            const hz_exec ex = {NULL, 1, isa};
+            const hz_tensor in = hz_tensor_of(x_memory, HZ_F32, 1, &n),
+                            out = hz_tensor_of(y_memory, HZ_F32, 1, &n);
+            for (size_t k = 0; k < sizeof inlined / sizeof *inlined; k++)
+                check_all(&ex, inlined[k], &in, &out);
+        }
+}
+
 Test(vmath, keeps_its_head_at_special_arguments) {
     const double special[] = {0.0,    -0.0,   INFINITY, -INFINITY, NAN,   HUGE_ARGUMENT, -HUGE_ARGUMENT,
                               1e-40,  -1e-40, 88.0,     -88.0,     89.0,  -89.0,         104.,
