@@ -4,7 +4,7 @@
  * The output is cut into tiles of 4×4. A block of tiles is transformed (V, at most INPUT_BYTES), and a block of
  * filters (U, at most FILTER_BYTES); their products are made in pieces of some tiles and some filters, which write
  * M to this thread's scratch (it stays in the L2 cache) and transform it into y at once. No transformed tensor is
- * ever whole. The input gradient is the same convolution of dy with the filters rotated and channels and filters
+ * ever whole. Where all tiles are few, U, which is then the largest, passes through the L2 cache piece by piece, too. Where all tiles are few, U, which is then the largest, is made piece by piece as well. The input gradient is the same convolution of dy with the filters rotated and channels and filters
  * exchanged; the weight gradient sums V[ξ]ᵀ·D[ξ] over the blocks of tiles, in order. Every piece writes memory of
  * its own, and their borders depend on the shapes only. Start reading at run_forward.
  *
@@ -17,13 +17,18 @@
 #include "tensor/kernels/winograd.h"
 
 enum {
-    INPUT_BYTES = 4 << 20,  /* V of a block of tiles, … */
-    FEW_TILES = 48,         /* … which has this many tiles in any case */
-    FILTER_BYTES = 8 << 20, /* U, or E, of a block of filters, … */
-    FEW_FILTERS = 64,       /* … which has this many filters in any case */
-    TILE_GROUP = 48,        /* tiles and */
-    FILTER_GROUP = 64,      /* filters of one piece of the products: M has 440 KiB */
-    TRANSFORM_GROUP = 32    /* tiles of one piece of a transform */
+    FILTER_BYTES = 10 << 20, /* U, or E, of a block of filters, … */
+    FEW_FILTERS = 64,        /* … which has this many filters in any case */
+    INPUT_BYTES = 1 << 20, /* V of a block of tiles; more if it is used for several blocks of filters, … */
+    MORE_INPUT_BYTES = 4 << 20,
+    FEW_TILES = 48,          /* … and this many tiles in any case */
+    TILE_GROUP = 48,         /* tiles and */
+    FILTER_GROUP = 64,       /* filters of one piece of the products: M has 440 KiB */
+    TRANSFORM_GROUP = 32,    /* tiles of one piece of a transform */
+    PASSING_TILES = 64,      /* up to so many tiles … */
+    PASSING_BYTES = 1 << 20, /* … U (or E), if it is larger than this, passes through the cache … */
+    PASSING_CHANNELS = 32,   /* … by so many channels at a time */
+    ENOUGH_PIECES = 8        /* for the threads */
 };
 
 /* ---- the numbers of a call ---- */
@@ -35,7 +40,8 @@ typedef struct winograd {
     hz__tile_grid grid;
     int64_t c, k, tiles;              /* channels, filters, tiles of all images */
     int64_t tile_block, filter_block; /* transformed at once; filters in whole panels */
-    int64_t tile_group;               /* tiles of a piece of the products */
+    int64_t tile_group, filter_group; /* of a piece of the products */
+    bool passing;                     /* U or E passes through: it belongs to a piece, not to a block */
     int64_t t0, t1, k0, k1;           /* the blocks in work */
     hz__readable x, w, dy;            /* (N, C, H, W), (K, C, 3, 3), (N, K, OH, OW) */
     bool rotate;                      /* the filters */
@@ -60,10 +66,10 @@ static hz__points points_at(hz__points p, int64_t row, int64_t column) {
     return p;
 }
 
-/* Whole lines, not a multiple of four of them. */
+/* Whole lines, not a large power of two of them. */
 static int64_t channel_pitch(int64_t channels) {
     const int64_t lines = hz__div_up(channels, HZ__LINE);
-    return (lines % 4 == 0 ? lines + 1 : lines) * HZ__LINE;
+    return (lines % 16 == 0 ? lines + 1 : lines) * HZ__LINE;
 }
 
 static int64_t panels(const winograd *f, int64_t filters) {
@@ -87,12 +93,17 @@ static winograd winograd_of(const hz__conv2d *v, hz__window window, int64_t c, i
     f.grid.columns = hz__div_up(window.out[1], HZ__TILE);
     f.tiles = v->n * f.grid.rows * f.grid.columns;
     const int64_t pitch = channel_pitch(c), point = HZ__POINTS * (int64_t)sizeof(float);
-    f.tile_block = hz__equal_blocks(f.tiles, hz__larger(INPUT_BYTES / (point * pitch), FEW_TILES));
-    f.tile_group = hz__equal_blocks(f.tile_block, TILE_GROUP);
-    const int64_t filters = hz__larger(FILTER_BYTES / (point * c) / FEW_FILTERS, 1) * FEW_FILTERS;
-    f.filter_block = hz__smaller(filters, panels(&f, k) * f.kernels->panel);
+    f.passing = f.tiles <= PASSING_TILES && k > PASSING_BYTES / (point * c);
+    const int64_t few = hz__larger(FILTER_BYTES / (point * c) / FEW_FILTERS, 1) * FEW_FILTERS;
+    const int64_t padded = panels(&f, k) * f.kernels->panel;
+    f.filter_block = f.passing ? padded : hz__smaller(few, padded);
+    f.filter_group = f.passing && k < ENOUGH_PIECES * FILTER_GROUP ? FILTER_GROUP / 2 : FILTER_GROUP;
+    const int64_t bytes = f.filter_block < k ? MORE_INPUT_BYTES : INPUT_BYTES;
+    f.tile_block =
+        f.passing ? f.tiles : hz__equal_blocks(f.tiles, hz__larger(bytes / (point * pitch), FEW_TILES));
+    f.tile_group = f.passing ? f.tiles : hz__equal_blocks(f.tile_block, TILE_GROUP);
     f.input = points_of(f.tile_block, pitch);
-    f.filters = points_of(f.filter_block, c);
+    f.filters = points_of(f.passing ? 1 : f.filter_block, f.passing ? 1 : c);
     return f;
 }
 
@@ -153,56 +164,91 @@ static bool transform_input(winograd *f, hz_error *err) {
     return hz__conv2d_run(f->v, f, input_piece, transform_pieces(f, f->c), 1, err);
 }
 
+/* U of the line of filters from number k of the block on, channels [c0, c1). */
+static void transform_line(const winograd *f, int64_t k, int64_t c0, int64_t c1, hz__points u) {
+    const int64_t lanes = hz__larger(hz__smaller(HZ__LINE, f->k1 - f->k0 - k), 0);
+    hz__readable w = f->w;
+    u.pitch = f->kernels->panel;
+    if (lanes > 0) w.data += (f->k0 + k) * w.stride[0] + c0 * w.stride[1];
+    f->kernels->filter(w, lanes, c1 - c0, f->rotate, u);
+}
+
 /* Piece: U of a line of filters. */
 static void filter_piece(const void *task, int64_t index, char *scratch) {
     const winograd *f = task;
     const int64_t line = index * HZ__LINE;
-    const int64_t lanes = hz__larger(hz__smaller(HZ__LINE, f->k1 - f->k0 - line), 0);
-    hz__points u = panel_at(f, f->filters, f->c, line);
-    hz__readable w = f->w;
-    u.pitch = f->kernels->panel;
-    if (lanes > 0) w.data += (f->k0 + line) * w.stride[0];
-    f->kernels->filter(w, lanes, f->c, f->rotate, u);
+    transform_line(f, line, 0, f->c, panel_at(f, f->filters, f->c, line));
     (void)scratch;
 }
 
 static bool transform_filters(winograd *f, hz_error *err) {
-    return hz__conv2d_run(f->v, f, filter_piece, padded_filters(f) / HZ__LINE, 1, err);
+    return f->passing || hz__conv2d_run(f->v, f, filter_piece, padded_filters(f) / HZ__LINE, 1, err);
 }
 
 /* ---- y = Aᵀ·(V·U)·A ---- */
 
-/* Piece: M and y of a group of tiles and a group of filters. */
-static void product_piece(const void *task, int64_t index, char *scratch) {
-    const winograd *f = task;
-    const int64_t groups = hz__div_up(f->t1 - f->t0, f->tile_group), panel = f->kernels->panel;
-    const int64_t k = index / groups * FILTER_GROUP, t = index % groups * f->tile_group;
-    const int64_t filters = hz__smaller(FILTER_GROUP, f->k1 - f->k0 - k);
-    const int64_t tiles = hz__smaller(f->tile_group, f->t1 - f->t0 - t);
-    hz__points m = points_of(f->tile_group, FILTER_GROUP);
-    m.data = (float *)scratch;
-    const hz__points v = points_at(f->input, t, 0), u = panel_at(f, f->filters, f->c, k);
+/* M = V·U, or +=, for some tiles, some filters, and `depth` channels. */
+static void multiply_points(const winograd *f, int64_t tiles, int64_t filters, int64_t depth, hz__points v,
+                            hz__points u, bool add, hz__points m) {
     for (int64_t i = 0; i < HZ__POINTS; i++) {
-        for (int64_t p = 0; p < filters; p += panel) {
-            f->kernels->multiply(tiles, f->c, v.data + i * v.point, v.pitch, 1,
-                                 panel_at(f, u, f->c, p).data + i * u.point, false, m.data + i * m.point + p,
+        for (int64_t k = 0; k < filters; k += f->kernels->panel) {
+            f->kernels->multiply(tiles, depth, v.data + i * v.point, v.pitch, 1,
+                                 panel_at(f, u, depth, k).data + i * u.point, add, m.data + i * m.point + k,
                                  m.pitch);
         }
     }
-    for (int64_t l = 0; l < filters; l += HZ__LINE) {
-        const int64_t plane = f->window.out[0] * f->window.out[1], first = f->k0 + k + l;
-        const int64_t step = f->b ? f->b->stride[0] : 0;
+}
+
+/* The same for all channels, U of filters [k, k + filters) passing through room. */
+static void multiply_passing(const winograd *f, int64_t k, int64_t tiles, int64_t filters, hz__points v,
+                             hz__points m, float *room) {
+    hz__points u = points_of(f->filter_group, PASSING_CHANNELS);
+    u.data = room;
+    for (int64_t c0 = 0; c0 < f->c; c0 += PASSING_CHANNELS) {
+        const int64_t c1 = hz__smaller(c0 + PASSING_CHANNELS, f->c), depth = c1 - c0;
+        for (int64_t line = 0; line < panels(f, filters) * f->kernels->panel; line += HZ__LINE)
+            transform_line(f, k + line, c0, c1, panel_at(f, u, depth, line));
+        multiply_points(f, tiles, filters, depth, points_at(v, 0, c0), u, c0 > 0, m);
+    }
+}
+
+/* y from M: some tiles and filters, from tile t and filter k of the blocks on. */
+static void transform_output(const winograd *f, int64_t t, int64_t tiles, int64_t k, int64_t filters,
+                             hz__points m) {
+    const int64_t plane = f->window.out[0] * f->window.out[1], step = f->b ? f->b->stride[0] : 0;
+    for (int64_t line = 0; line < filters; line += HZ__LINE) {
+        const int64_t first = f->k0 + k + line;
         const float *b = f->b ? (const float *)f->b->data + first * step : NULL;
-        f->kernels->output(&f->grid, points_at(m, 0, l), hz__smaller(HZ__LINE, filters - l), f->t0 + t,
+        f->kernels->output(&f->grid, points_at(m, 0, line), hz__smaller(HZ__LINE, filters - line), f->t0 + t,
                            f->t0 + t + tiles, b, step, f->y + first * plane, f->k * plane);
     }
 }
 
+/* Piece: M and y of a group of tiles and a group of filters. */
+static void product_piece(const void *task, int64_t index, char *scratch) {
+    const winograd *f = task;
+    const int64_t groups = hz__div_up(f->t1 - f->t0, f->tile_group);
+    const int64_t k = index / groups * f->filter_group, t = index % groups * f->tile_group;
+    const int64_t filters = hz__smaller(f->filter_group, f->k1 - f->k0 - k);
+    const int64_t tiles = hz__smaller(f->tile_group, f->t1 - f->t0 - t);
+    const hz__points v = points_at(f->input, t, 0);
+    hz__points m = points_of(f->tile_group, f->filter_group);
+    m.data = (float *)scratch;
+    if (f->passing)
+        multiply_passing(f, k, tiles, filters, v, m, m.data + HZ__POINTS * m.point);
+    else
+        multiply_points(f, tiles, filters, f->c, v, panel_at(f, f->filters, f->c, k), false, m);
+    transform_output(f, t, tiles, k, filters, m);
+}
+
 static bool multiply_forward(winograd *f, hz_error *err) {
     if (!transform_input(f, err)) return false;
-    const hz__points m = points_of(f->tile_group, FILTER_GROUP);
-    const int64_t pieces = hz__div_up(f->t1 - f->t0, f->tile_group) * hz__div_up(f->k1 - f->k0, FILTER_GROUP);
-    return hz__conv2d_run(f->v, f, product_piece, pieces, points_bytes(&m), err);
+    const hz__points m = points_of(f->tile_group, f->filter_group);
+    const hz__points u = points_of(f->filter_group, PASSING_CHANNELS);
+    const size_t room = points_bytes(&m) + (f->passing ? points_bytes(&u) : 0);
+    const int64_t pieces =
+        hz__div_up(f->t1 - f->t0, f->tile_group) * hz__div_up(f->k1 - f->k0, f->filter_group);
+    return hz__conv2d_run(f->v, f, product_piece, pieces, room, err);
 }
 
 /* Memory for the blocks in work. */
@@ -337,11 +383,41 @@ static void weight_piece(const void *task, int64_t index, char *scratch) {
     (void)scratch;
 }
 
+/* Piece: E and dw of a group of filters and a few channels, all tiles at once. */
+static void passing_weight_piece(const void *task, int64_t index, char *scratch) {
+    const winograd *f = task;
+    const int64_t groups = hz__div_up(f->c, PASSING_CHANNELS), panel = f->kernels->panel;
+    const int64_t k0 = index / groups * f->filter_group, k1 = hz__smaller(k0 + f->filter_group, f->k);
+    const int64_t c = index % groups * PASSING_CHANNELS, channels = hz__smaller(PASSING_CHANNELS, f->c - c);
+    hz__points e = points_of(PASSING_CHANNELS, f->filter_group);
+    e.data = (float *)scratch;
+    for (int64_t i = 0; i < HZ__POINTS; i++) {
+        for (int64_t k = k0; k < k1; k += panel) {
+            f->kernels->multiply(channels, f->tiles, f->input.data + i * f->input.point + c, 1,
+                                 f->input.pitch, panel_at(f, f->d, f->tile_block, k).data + i * f->d.point,
+                                 false, panel_at(f, e, channels, k - k0).data + i * e.point, panel);
+        }
+    }
+    for (int64_t k = k0; k < k1; k += HZ__LINE) {
+        hz__points line = panel_at(f, e, channels, k - k0);
+        line.pitch = panel;
+        f->kernels->filter_adjoint(line, hz__smaller(HZ__LINE, k1 - k), channels,
+                                   f->y + k * f->v->q + c * HZ__TAPS, f->v->q);
+    }
+}
+
+static bool pass_weights(const winograd *f, hz_error *err) {
+    const hz__points e = points_of(PASSING_CHANNELS, f->filter_group);
+    const int64_t pieces = hz__div_up(f->k, f->filter_group) * hz__div_up(f->c, PASSING_CHANNELS);
+    return hz__conv2d_run(f->v, f, passing_weight_piece, pieces, points_bytes(&e), err);
+}
+
 static bool multiply_weights(winograd *f, hz_error *err) {
     const int64_t filters = padded_filters(f);
     return transform_input(f, err) &&
            hz__conv2d_run(f->v, f, gradient_piece, transform_pieces(f, filters), 1, err) &&
-           hz__conv2d_run(f->v, f, weight_piece, panels(f, filters) * HZ__POINTS, 1, err);
+           (f->passing ? pass_weights(f, err)
+                       : hz__conv2d_run(f->v, f, weight_piece, panels(f, filters) * HZ__POINTS, 1, err));
 }
 
 /* Piece: dw of a line of filters. */
@@ -356,7 +432,8 @@ static void filter_adjoint_piece(const void *task, int64_t index, char *scratch)
 }
 
 static bool transform_weights(winograd *f, hz_error *err) {
-    return hz__conv2d_run(f->v, f, filter_adjoint_piece, hz__div_up(f->k1 - f->k0, HZ__LINE), 1, err);
+    return f->passing ||
+           hz__conv2d_run(f->v, f, filter_adjoint_piece, hz__div_up(f->k1 - f->k0, HZ__LINE), 1, err);
 }
 
 bool hz__conv2d_winograd_weight_grad(const hz__conv2d *v, const hz_tensor *x, const hz_tensor *dy,
@@ -394,25 +471,28 @@ static bool has_form(const hz__conv2d *v) {
     return v->dtype == HZ_F32 && v->groups == 1;
 }
 
-/* Estimated cost in multiply-adds: the products, with the filters in whole lines, and the transforms, of which an
- * element costs as much as about TRANSFORM multiply-adds. */
-static bool pays(const hz__conv2d *v, const int64_t *out, int64_t c, int64_t k) {
-    enum { TRANSFORM = 12 };
+/* Estimated cost in multiply-adds of the products, with channels and filters in whole lines, and of the transforms: an
+ * element of V or M costs as much as TILE_COST multiply-adds, one of U as FILTER_COST, twice that where U does not stay
+ * in the cache, and again for the weight gradient, which adds to E and reads it. As measured on AVX2 and AVX-512. */
+static bool pays(const hz__conv2d *v, const int64_t *out, int64_t c, int64_t k, bool weight_grad) {
+    enum { TILE_COST = 12, FILTER_COST = 5 };
     const double tiles =
         (double)v->n * (double)hz__div_up(out[0], HZ__TILE) * (double)hz__div_up(out[1], HZ__TILE);
-    const double whole_c = (double)hz__div_up(c, HZ__LINE) * HZ__LINE,
-                 whole_k = (double)hz__div_up(k, HZ__LINE) * HZ__LINE;
-    const double products = tiles * (double)c * whole_k;
-    const double transforms = (tiles * (whole_c + whole_k) + (double)c * whole_k) * TRANSFORM;
-    return HZ__POINTS * (products + transforms) < (double)v->n * (double)v->p * (double)v->q * (double)v->k;
+    const double whole_c = (double)hz__div_up(c, HZ__LINE) * HZ__LINE;
+    const double whole_k = (double)hz__div_up(k, HZ__LINE) * HZ__LINE, filters = (double)c * whole_k;
+    const double large = HZ__POINTS * sizeof(float) * filters > FILTER_BYTES ? 2 : 1;
+    const double cost = tiles * filters + tiles * (whole_c + whole_k) * TILE_COST +
+                        filters * FILTER_COST * large * (weight_grad ? 2 : 1);
+    return HZ__POINTS * cost * hz__winograd_table(v->ex->isa)->cost <
+           (double)v->n * (double)v->p * (double)v->q * (double)v->k;
 }
 
 bool hz__conv2d_winograd_fits(const hz__conv2d *v) {
-    return has_form(v) && pays(v, v->window.out, v->c, v->k);
+    return has_form(v) && pays(v, v->window.out, v->c, v->k, false);
 }
 bool hz__conv2d_winograd_input_grad_fits(const hz__conv2d *v) {
-    return has_form(v) && pays(v, v->window.in, v->k, v->c);
+    return has_form(v) && pays(v, v->window.in, v->k, v->c, false);
 }
 bool hz__conv2d_winograd_weight_grad_fits(const hz__conv2d *v) {
-    return hz__conv2d_winograd_fits(v);
+    return has_form(v) && pays(v, v->window.out, v->c, v->k, true);
 }

@@ -18,6 +18,7 @@ enum {
     HZ__TILE = 4,             /* outputs of a tile along an axis */
     HZ__FIELD = HZ__TILE + 2, /* inputs it sees */
     HZ__POINTS = HZ__FIELD * HZ__FIELD,
+    HZ__TAPS = 9,
     HZ__LINE = 16 /* channels, or filters, that are transformed at once: a line of the cache */
 };
 
@@ -40,6 +41,7 @@ typedef struct hz__points {
 } hz__points;
 
 typedef struct hz__winograd_kernels {
+    double cost;   /* of a multiply-add here, beside one of BLIS */
     int64_t panel; /* filters of a panel: one or two HZ__LINE */
 
     /* V: tiles [t0, t1), row 0 of v being tile t0; `lanes` channels from x on, up to HZ__LINE, into columns 0 … of v.

@@ -24,19 +24,18 @@
 #include "tensor/kernels/winograd.h"
 
 #if defined(HZ_KERNEL_AVX512)
-enum { BYTES = 64, WIDTH = 2, MOST_ROWS = 12 }; /* 32 registers */
+enum { BYTES = 64, WIDTH = 2, MOST_ROWS = 12, MULTIPLY_COST = 1 }; /* 32 registers */
 #elif defined(HZ_KERNEL_AVX2)
-enum { BYTES = 32, WIDTH = 2, MOST_ROWS = 6 }; /* 16 registers */
+enum { BYTES = 32, WIDTH = 2, MOST_ROWS = 6, MULTIPLY_COST = 1 }; /* 16 registers */
 #else
-enum { BYTES = 16, WIDTH = 4, MOST_ROWS = 3 };
+enum { BYTES = 16, WIDTH = 4, MOST_ROWS = 3, MULTIPLY_COST = 3 };
 #endif
 
 enum {
     LANES = BYTES / sizeof(real),
     PANEL = WIDTH * LANES, /* WIDTH vectors to a row of a panel */
     STRIP = 8,             /* neighbouring tiles that are transformed together, and the columns they see: */
-    STRIP_FIELD = STRIP * HZ__TILE + 2,
-    TAPS = 9
+    STRIP_FIELD = STRIP * HZ__TILE + 2
 };
 
 typedef real vec __attribute__((vector_size(BYTES)));
@@ -232,7 +231,7 @@ HZ_INLINE void filter_block(const real *taps, bool rotate, hz__points u) {
             vec g[3], out[6];
             for (int r = 0; r < 3; r++) {
                 const int tap = r * 3 + s;
-                g[r] = load(taps + (rotate ? TAPS - 1 - tap : tap) * HZ__LINE + l);
+                g[r] = load(taps + (rotate ? HZ__TAPS - 1 - tap : tap) * HZ__LINE + l);
             }
             transform_filter(g, out);
             for (int r = 0; r < 6; r++) rows[r][s] = out[r];
@@ -246,14 +245,14 @@ HZ_INLINE void filter_block(const real *taps, bool rotate, hz__points u) {
 }
 
 static void filter(hz__readable w, int64_t lanes, int64_t channels, bool rotate, hz__points u) {
-    real taps[TAPS * HZ__LINE];
+    real taps[HZ__TAPS * HZ__LINE];
     const bool joined = w.stride[3] == 1 && w.stride[2] == 3;
     for (int64_t c = 0; c < channels; c++, u.data += u.pitch) {
         const real *from = w.data + c * w.stride[1];
         for (int r = 0; r < 3 && !joined; r++) {
             gather(from + r * w.stride[2], w.stride[0], w.stride[3], 3, lanes, taps + r * 3 * HZ__LINE);
         }
-        if (joined) gather(from, w.stride[0], 1, TAPS, lanes, taps);
+        if (joined) gather(from, w.stride[0], 1, HZ__TAPS, lanes, taps);
         filter_block(taps, rotate, u);
     }
 }
@@ -363,11 +362,11 @@ HZ_INLINE void filter_adjoint_block(hz__points e, real *taps) {
 }
 
 static void filter_adjoint(hz__points e, int64_t lanes, int64_t channels, float *dw, int64_t dw_stride) {
-    real taps[TAPS * HZ__LINE];
-    for (int64_t c = 0; c < channels; c++, e.data += e.pitch, dw += TAPS) {
+    real taps[HZ__TAPS * HZ__LINE];
+    for (int64_t c = 0; c < channels; c++, e.data += e.pitch, dw += HZ__TAPS) {
         filter_adjoint_block(e, taps);
         for (int64_t l = 0; l < lanes; l++) {
-            for (int i = 0; i < TAPS; i++) dw[l * dw_stride + i] = taps[i * HZ__LINE + l];
+            for (int i = 0; i < HZ__TAPS; i++) dw[l * dw_stride + i] = taps[i * HZ__LINE + l];
         }
     }
 }
@@ -455,6 +454,7 @@ static void multiply(int64_t m, int64_t depth, const float *a, int64_t a_rs, int
 }
 
 const hz__winograd_kernels HZ_KERNEL(winograd) = {
+    .cost = MULTIPLY_COST,
     .panel = PANEL,
     .input = input,
     .filter = filter,
