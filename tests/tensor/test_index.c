@@ -181,8 +181,8 @@ typedef struct large {
 
 /* An embedding, channels in the middle, a plain vector, and element-wise lookups, of 50,000 elements and more. */
 static const large cases[] = {
-    {2, 0, {50, 65}, 1000, false}, {3, 1, {30, 20, 33}, 77, false}, {1, 0, {1000}, 70001, false},
-    {1, 0, {10}, 80000, false, 4}, {2, 1, {300, 40}, 200, true},    {2, 0, {40, 3}, 30000, true},
+    {2, 0, {50, 65}, 1000, false, 0}, {3, 1, {30, 20, 33}, 77, false, 0}, {1, 0, {1000}, 70001, false, 0},
+    {1, 0, {10}, 80000, false, 4},    {2, 1, {300, 40}, 200, true, 0},    {2, 0, {40, 3}, 30000, true, 0},
 };
 
 static void setup_large(const large *c, problem *p, float *x, int64_t *idx, float *y) {
