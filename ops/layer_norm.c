@@ -17,8 +17,9 @@ hz_var hz_layer_norm(hz_var x, hz_var gamma, hz_var beta, int n, double eps) {
     if (!hz_ok(x)) return x;
     int rank = hz_value(x)->rank;
     if (n < 1 || n > rank)
-        return hz_tape_fail(x.tape, HZ_EINVAL, "layer_norm: the last %d axes of input %s", n,
-                            hz_shape_str(hz_value(x)).s);
+        return hz_tape_fail(x.tape, HZ_EINVAL,
+                            "layer_norm: input %s has 1 to %d axes to normalise over, not %d",
+                            hz_shape_str(hz_value(x)).s, rank, n);
     hz_axes axes = 0;
     for (int k = rank - n; k < rank; k++) axes |= HZ_AXIS(k);
     hz_var y = hz_normalize(x, axes, eps);

@@ -220,8 +220,8 @@ hz_var hz_unsqueeze(hz_var x, int axis) {
     const hz_tensor *v = hz_value(x);
     int at = hz_axis(v->rank + 1, axis);
     if (at < 0 || v->rank == HZ_MAX_RANK)
-        return hz_tape_fail(x.tape, HZ_EINVAL, "unsqueeze: no axis can be added to %s at %d",
-                            hz_shape_str(v).s, axis);
+        return hz_tape_fail(x.tape, HZ_EINVAL, "unsqueeze: %s, of at most %d axes, cannot be given one at %d",
+                            hz_shape_str(v).s, HZ_MAX_RANK, axis);
     hz__dims to = {.rank = v->rank + 1};
     for (int k = 0; k < to.rank; k++) to.dim[k] = k < at ? v->dim[k] : k == at ? 1 : v->dim[k - 1];
     return hz_reshape(x, to.rank, to.dim);
