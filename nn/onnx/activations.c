@@ -6,8 +6,9 @@
 
 #include "nn/onnx/internal.h"
 
+/* Relu takes integers, too (opset 14). */
 static void unary(hz__call *c) {
-    hz__give(c, 0, c->mapping->f1(hz__arg(c, 0)));
+    hz__give_like_arg(c, 0, c->mapping->f1(hz__arg_float(c, 0)));
 }
 
 /* ---- with parameters ---- */
@@ -69,8 +70,8 @@ static void swish(hz__call *c) {
 
 /* x > 0 ? x : slope·x; the slope broadcasts to x. relu(x) − slope·relu(−x) would put two ReLUs where there is none. */
 static void prelu(hz__call *c) {
-    hz_var x = hz__arg(c, 0), slope = hz__arg(c, 1);
-    hz__give(c, 0, hz_where(hz_gt(x, hz__number(x, 0)), x, hz_mul(slope, x)));
+    hz_var x = hz__arg_float(c, 0), slope = hz__arg_float(c, 1);
+    hz__give_like_arg(c, 0, hz_where(hz_gt(x, hz__number(x, 0)), x, hz_mul(slope, x)));
 }
 
 /* x > alpha ? x : 0 */

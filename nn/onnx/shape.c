@@ -94,6 +94,27 @@ static void eye_like(hz__call *c) {
     hz__give_as(c, 0, y, e->type);
 }
 
+/* w[k] = a0 − a1·cos(2πk/N) + a2·cos(4πk/N), N the size, or one less for a symmetric window */
+static void cosine_window(hz__call *c) {
+    static const double a[][3] = {{0.5, 0.5, 0}, {25. / 46, 1 - 25. / 46, 0}, {0.42, 0.5, 0.08}};
+    const double *w = a[c->mapping->kind], turn = 6.28318530717958647692;
+    int64_t size, type = hz__attr_int(c, "output_datatype", FLOAT);
+    int n;
+    if (!hz__ints(c, 0, NULL, &size, 1, &n)) return;
+    const hz__elem *e = hz__elem_of(type > 0 && type < 64 ? (int)type : 0);
+    if (n != 1 || size < 0 || !hz_dtype_is_float(e->dtype) || e->width == 0) {
+        hz__refuse(c, "of this size or type");
+        return;
+    }
+    hz_var y = hz_full(c->t, e->dtype, HZ_DIMS(size), 0);
+    double steps = (double)(hz__attr_int(c, "periodic", 1) ? size : size - 1);
+    for (int64_t k = 0; hz_ok(y) && k < size; k++) {
+        double angle = turn * (double)k / steps;
+        hz_set_flat(hz_value(y), k, w[0] - w[1] * cos(angle) + w[2] * cos(2 * angle));
+    }
+    hz__give_as(c, 0, y, e->type);
+}
+
 /* ---- Shape, Size, Identity, Dropout ---- */
 
 static int64_t clamp(int64_t x, int64_t lo, int64_t hi) {
@@ -417,6 +438,9 @@ static const hz__mapping mappings[] = {
     {"ConstantOfShape", .since = 9, .run = constant_of_shape},
     {"Range", .since = 11, .need = 3, .run = range},
     {"EyeLike", .since = 9, .run = eye_like},
+    {"HannWindow", .since = 17, .run = cosine_window, .kind = 0},
+    {"HammingWindow", .since = 17, .run = cosine_window, .kind = 1},
+    {"BlackmanWindow", .since = 17, .run = cosine_window, .kind = 2},
     {"Shape", .since = 1, .run = shape},
     {"Size", .since = 1, .run = size},
     {"Identity", .since = 1, .run = identity},
