@@ -25,9 +25,11 @@ double picture_scale(const hz_tensor *g) {
     return scale;
 }
 
+/* Gray, 128, is zero and nothing else: whatever is not zero is at least one step away from it. */
 static uint8_t level(double v, double scale) {
-    double x = fmax(-1, fmin(1, v / scale));
-    return (uint8_t)(128 + lround(127 * x));
+    long step = lround(127 * fmax(-1, fmin(1, v / scale)));
+    if (step == 0) step = (v > 0) - (v < 0);
+    return (uint8_t)(128 + step);
 }
 
 bool picture_of_map(const hz_tensor *g, double scale, bool bgr, hz_tensor *out) {

@@ -11,7 +11,7 @@
  * memory. */
 double picture_scale(const hz_tensor *g);
 
-/* Draw g (C, H, W), f32: channel value v becomes 128 + 127·v/scale, cut off at both ends; exactly 0 becomes exactly 128.
+/* Draw g (C, H, W), f32: channel value v becomes 128 + 127·v/scale, cut off at both ends; 0, and nothing else, becomes 128.
  * Three channels are red, green and blue (reversed if bgr); any other number is summed and drawn in gray levels.
  * *out is u8 (H, W, 3) in memory from malloc: free(out->data). False when out of memory. */
 bool picture_of_map(const hz_tensor *g, double scale, bool bgr, hz_tensor *out);
