@@ -199,6 +199,18 @@ static const hz_adam_opts adam_opts = {
 Test(adam, corrects_both_moments) {
     expect_rule(hz_adam_new(&adam_opts, NULL), adam);
 }
+Test(adam, by_default_steps_a_thousandth_at_first) {
+    pair *p = make_pair();
+    hz_optimizer *opt = hz_adam_new(NULL, NULL);
+    const double b = p->b[0];
+    add_both(opt, p);
+    step(opt, p, 1);
+    cr_expect(fabs(p->b[0] - (b - 1e-3 * p->db[0] / (fabs(p->db[0]) + 1e-8))) < 1e-15);
+    cr_expect(fabs(state_at(opt, "b.exp_avg", 0) - 0.1 * p->db[0]) < 1e-15);
+    cr_expect(fabs(state_at(opt, "b.exp_avg_sq", 0) - 0.001 * p->db[0] * p->db[0]) < 1e-15);
+    hz_optimizer_free(opt);
+    free_pair(p);
+}
 Test(adam, amsgrad_never_forgets_the_largest_square) {
     hz_adam_opts o = adam_opts;
     o.weight_decay = 0;
@@ -285,6 +297,10 @@ Test(optimizer, takes_gradients_of_any_strides) {
     cr_expect_eq(memcmp(p->a, q->a, sizeof p->a), 0);
     cr_expect_eq(memcmp(p->b, q->b, sizeof p->b), 0);
     cr_expect_eq(hz_pool_get_stats(q->pool).used, 0);
+    hz_block *mine[2] = {hz_pool_get(q->pool, sizeof q->a), hz_pool_get(q->pool, sizeof q->b)};
+    expect_fine(hz_optimizer_step(two, &q->ex, p->grad, 2, &err), &err);
+    cr_expect(mine[0]->refs == 1 && mine[1]->refs == 1); /* memory that now is somebody else's */
+    hz_block_unref(mine[0]), hz_block_unref(mine[1]);
     hz_optimizer_free(one), hz_optimizer_free(two);
     free_pair(p), free_pair(q);
 }
@@ -515,6 +531,19 @@ Test(ema, follows_the_parameters_and_changes_places_with_them) {
         hz_optimizer_free(ema);
         free_pair(p);
     }
+}
+
+Test(ema, leaves_what_is_frozen_where_it_is) {
+    pair *p = make_pair();
+    hz_error err = {HZ_OK, ""};
+    const double b = p->b[0];
+    hz_optimizer *ema = hz_ema_new(NULL, &err);
+    add_both(ema, p);
+    expect_fine(hz_optimizer_set_group(ema, "b", &(hz_param_group){.frozen = true}, &err), &err);
+    expect_fine(hz_ema_update(ema, &p->ex, &err) && hz_ema_swap(ema, &err), &err);
+    cr_expect_eq(p->b[0], b);
+    hz_optimizer_free(ema);
+    free_pair(p);
 }
 
 Test(ema, and_optimisers_are_not_taken_for_each_other) {

@@ -22,6 +22,7 @@ Test(multistep, falls_at_each_milestone_in_any_order) {
     static const double want[] = {1, 1, 0.1, 0.1, 0.1, 0.01, 0.01};
     for (int t = 0; t < 7; t++) expect_near(hz_lr_multistep(t, at, 2, 0.1), want[t], "multistep", t);
     expect_near(hz_lr_multistep(9, NULL, 0, 0.1), 1, "no milestones", 9);
+    expect_near(hz_lr_multistep(-3, (int64_t[]){0, 1}, 2, 0.1), 0.1, "multistep", -3);
 }
 
 Test(cosine, falls_along_half_a_cosine_and_stays_down) {
@@ -70,10 +71,10 @@ Test(one_cycle, of_hardly_any_steps_is_finite) {
 }
 
 Test(plateau, lowers_the_rate_after_patience_and_rests) {
-    static const double loss[] = {5, 4, 4, 4, 4, 4, 4, 3, 3, 3, 3};
-    static const double want[] = {1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.25};
+    static const double loss[] = {5, 4, 4, 4, 4, 4, 4, 4, 4, 4, 3, 3};
+    static const double want[] = {1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25};
     hz_plateau p = {.factor = 0.5, .patience = 2, .cooldown = 2};
-    for (int t = 0; t < 11; t++) expect_near(hz_lr_plateau(&p, loss[t]), want[t], "plateau", t);
+    for (int t = 0; t < 12; t++) expect_near(hz_lr_plateau(&p, loss[t]), want[t], "plateau", t);
     cr_expect_eq(p.best, 3);
 }
 
