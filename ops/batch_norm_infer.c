@@ -70,8 +70,7 @@ static bool batch_norm_infer_forward(const hz_node *n, const hz_exec *ex, hz_err
     scale = hz_tensor_of(all_scale.data, y->dtype, HZ_DIMS(y->dim[1]));
     shift = hz_tensor_of(all_shift.data, y->dtype, HZ_DIMS(y->dim[1]));
     fold_statistics(n, &scale, &shift);
-    hz_map2(ex, HZ_MUL, hz_in(n, X), &all_scale, 0, 0, y);
-    hz_map2(ex, HZ_ADD, y, &all_shift, 0, 0, y);
+    hz_mul_add(ex, hz_in(n, X), &all_scale, &all_shift, y);
     hz_block_unref(block);
     return true;
 }

@@ -22,8 +22,10 @@ hz_var hz_layer_norm(hz_var x, hz_var gamma, hz_var beta, int n, double eps) {
                             hz_shape_str(hz_value(x)).s, rank, n);
     hz_axes axes = 0;
     for (int k = rank - n; k < rank; k++) axes |= HZ_AXIS(k);
+    if (gamma.id && !is_like_last("gamma", x, gamma, n)) return hz_none(x.tape);
+    if (beta.id && !is_like_last("beta", x, beta, n)) return hz_none(x.tape);
+    if (gamma.id && beta.id) return hz_normalize_affine(x, gamma, beta, axes, eps);
     hz_var y = hz_normalize(x, axes, eps);
-    if (gamma.id && hz_ok(y)) y = is_like_last("gamma", x, gamma, n) ? hz_mul(y, gamma) : hz_none(x.tape);
-    if (beta.id && hz_ok(y)) y = is_like_last("beta", x, beta, n) ? hz_add(y, beta) : hz_none(x.tape);
-    return y;
+    if (gamma.id) y = hz_mul(y, gamma);
+    return beta.id ? hz_add(y, beta) : y;
 }

@@ -25,6 +25,17 @@ hz_var hz__per_channel(hz_var v, int rank) {
     return hz_reshape(v, rank - 1, dim);
 }
 
+hz_tensor hz__with_rank(const hz_tensor *t, int rank) {
+    hz_tensor y = *t;
+    y.rank = rank;
+    for (int k = rank - 1; k >= 0; k--) {
+        const int at = k - (rank - t->rank);
+        y.dim[k] = at < 0 ? 1 : t->dim[at];
+        y.stride[k] = at < 0 ? 0 : t->stride[at];
+    }
+    return y;
+}
+
 static bool is_per_channel(const char *op, const char *what, hz_var y, hz_var v) {
     const hz_tensor *x = hz_value(y), *p = hz_value(v);
     if (x->rank >= 2 && p->rank == 1 && p->dim[0] == x->dim[1]) return true;
@@ -43,4 +54,12 @@ hz_var hz__scale_channels(const char *op, hz_var y, hz_var gamma, hz_var beta) {
     if (!beta.id || !hz_ok(y)) return y;
     if (!is_per_channel(op, "beta", y, beta)) return hz_none(y.tape);
     return hz_add(y, hz__per_channel(beta, rank));
+}
+
+hz_var hz__normalize_channels(const char *op, hz_var x, hz_axes axes, hz_var gamma, hz_var beta, double eps) {
+    const int rank = hz_value(x)->rank;
+    if (!gamma.id || !beta.id) return hz__scale_channels(op, hz_normalize(x, axes, eps), gamma, beta);
+    if (!is_per_channel(op, "gamma", x, gamma) || !is_per_channel(op, "beta", x, beta))
+        return hz_none(x.tape);
+    return hz_normalize_affine(x, hz__per_channel(gamma, rank), hz__per_channel(beta, rank), axes, eps);
 }

@@ -22,6 +22,12 @@ hz_axes hz__all_but_channels(const hz_tensor *x);
 /* v (C) as (C, 1, …), which broadcasts against a (N, C, …) of this rank. */
 hz_var hz__per_channel(hz_var v, int rank);
 
+/* t with leading axes of extent 1 up to the given rank. */
+hz_tensor hz__with_rank(const hz_tensor *t, int rank);
+
+/* normalize(x)·gamma + beta, per channel; either may be none. op is who asks: for errors. */
+hz_var hz__normalize_channels(const char *op, hz_var x, hz_axes axes, hz_var gamma, hz_var beta, double eps);
+
 /* y·gamma + beta, per channel; either may be none. op is who asks: for errors. */
 hz_var hz__scale_channels(const char *op, hz_var y, hz_var gamma, hz_var beta);
 

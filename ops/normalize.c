@@ -28,16 +28,6 @@ static hz_var call_all(hz_tape *t, const hz_var *x) {
     return hz_normalize(x[0], HZ_ALL_AXES, 1e-2);
 }
 
-static hz_var call_batch_norm(hz_tape *t, const hz_var *x) {
-    (void)t;
-    return hz_batch_norm(x[0], x[1], x[2], 1e-2);
-}
-
-static hz_var call_layer_norm(hz_tape *t, const hz_var *x) {
-    (void)t;
-    return hz_layer_norm(x[0], x[1], x[2], 2, 1e-2);
-}
-
 static hz_var call_group_norm(hz_tape *t, const hz_var *x) {
     (void)t;
     return hz_group_norm(x[0], x[1], x[2], 2, 1e-2);
@@ -47,16 +37,6 @@ static const hz_sample samples[] = {
     {"rows of a matrix", 1, {{.rank = 2, .dim = {3, 4}}}, call, false},
     {"outer axes", 1, {{.rank = 3, .dim = {3, 2, 3}}}, call_outer, false},
     {"all axes", 1, {{.rank = 2, .dim = {3, 4}}}, call_all, false},
-    {"batch_norm",
-     3,
-     {{.rank = 3, .dim = {3, 2, 2}}, {.rank = 1, .dim = {2}}, {.rank = 1, .dim = {2}}},
-     call_batch_norm,
-     false},
-    {"layer_norm",
-     3,
-     {{.rank = 3, .dim = {3, 2, 2}}, {.rank = 2, .dim = {2, 2}}, {.rank = 2, .dim = {2, 2}}},
-     call_layer_norm,
-     false},
     {"group_norm",
      3,
      {{.rank = 3, .dim = {2, 4, 2}}, {.rank = 1, .dim = {4}}, {.rank = 1, .dim = {4}}},

@@ -327,6 +327,14 @@ hz_var hz_normalize(hz_var x, hz_axes axes,
 extern const hz_op hz_op_normalize_grad;
 hz_var hz_normalize_grad(hz_var x, hz_var dy, hz_axes axes, double eps);
 
+/* normalize(x)·gamma + beta in one pass; gamma and beta broadcast to x's shape. */
+extern const hz_op hz_op_normalize_affine;
+hz_var hz_normalize_affine(hz_var x, hz_var gamma, hz_var beta, hz_axes axes, double eps);
+
+/* Σ dy·normalize(x), summed to a shape that broadcasts to x's: the gradient of gamma. */
+extern const hz_op hz_op_normalize_dot;
+hz_var hz_normalize_dot(hz_var x, hz_var dy, hz_axes axes, double eps, int rank, const int64_t *dim);
+
 /* Statistics of the batch: over N and all axes after C. x (N, C, …), gamma, beta (C) or hz_none. */
 hz_var hz_batch_norm(hz_var x, hz_var gamma, hz_var beta, double eps);
 

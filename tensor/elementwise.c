@@ -83,6 +83,7 @@ struct map {
         hz__binary_row *binary;
         hz__compare_row *compare;
         hz__where_row *where;
+        const hz__elementwise *table;
         double (*scalar)(double x, double a, double b);
         const struct conversion *convert;
         const uint8_t *accept;
@@ -453,6 +454,30 @@ void hz_map2(const hz_exec *ex, hz_binary f, const hz_tensor *x, const hz_tensor
              .a = a,
              .b = b};
     run(ex, &m, (const hz_tensor *[]){z, x, y});
+}
+
+/* Along a row, a and b are mostly one number each: an affine map. */
+static void mul_add_row(const map *m, int64_t n, char *const *p, const int64_t *step) {
+    const hz__elementwise *table = m->kernel.table;
+    if (step[1] == 1 && step[2] == 0 && step[3] == 0) {
+        wide a, b;
+        reader[m->dtype](1, p[2], &a);
+        reader[m->dtype](1, p[3], &b);
+        table->unary[HZ_AFFINE](n, p[1], a.real, b.real, p[0]);
+    } else {
+        table->binary[HZ_MUL](n, p[1], step[1], p[2], step[2], 0, 0, p[0]);
+        table->binary[HZ_ADD](n, p[0], 1, p[3], step[3], 0, 0, p[0]);
+    }
+}
+
+void hz_mul_add(const hz_exec *ex, const hz_tensor *x, const hz_tensor *a, const hz_tensor *b,
+                const hz_tensor *z) {
+    map m = {.row = mul_add_row,
+             .operands = 4,
+             .cheap = true,
+             .kernel.table = hz__elementwise_table(x->dtype, ex->isa),
+             .dtype = x->dtype};
+    run(ex, &m, (const hz_tensor *[]){z, x, a, b});
 }
 
 /* ---- comparisons and selection ---- */

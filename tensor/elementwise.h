@@ -87,6 +87,10 @@ typedef enum hz_binary {
 void hz_map2(const hz_exec *ex, hz_binary f, const hz_tensor *x, const hz_tensor *y, double a, double b,
              const hz_tensor *z);
 
+/* z = x·a + b, all of one float dtype and shape; the product is rounded. z may be x or a, not b. */
+void hz_mul_add(const hz_exec *ex, const hz_tensor *x, const hz_tensor *a, const hz_tensor *b,
+                const hz_tensor *z);
+
 /* z (u8, 0 or 1) = x ∘ y; x and y of one dtype, any. Comparisons with NaN are false, NE true. */
 typedef enum hz_comparison { HZ_EQ, HZ_NE, HZ_LT, HZ_LE, HZ_GT, HZ_GE } hz_comparison;
 void hz_compare(const hz_exec *ex, hz_comparison f, const hz_tensor *x, const hz_tensor *y,

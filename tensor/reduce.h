@@ -53,6 +53,15 @@ bool hz_normalize_map(const hz_exec *ex, const hz_tensor *x, hz_axes axes, doubl
 bool hz_normalize_grad_map(const hz_exec *ex, const hz_tensor *x, const hz_tensor *dy, hz_axes axes,
                            double eps, const hz_tensor *dx, hz_error *err);
 
+/* y = x̂·gamma + beta; gamma and beta broadcast against x and have its rank. */
+bool hz_normalize_affine_map(const hz_exec *ex, const hz_tensor *x, hz_axes axes, double eps,
+                             const hz_tensor *gamma, const hz_tensor *beta, const hz_tensor *y,
+                             hz_error *err);
+
+/* z = Σ dy·x̂ over the axes along which z has extent 1: with gamma's shape, the gradient of gamma. */
+bool hz_normalize_dot_map(const hz_exec *ex, const hz_tensor *x, const hz_tensor *dy, hz_axes axes,
+                          double eps, const hz_tensor *z, hz_error *err);
+
 /* y = running sum of x along axis. */
 bool hz_cumsum_map(const hz_exec *ex, const hz_tensor *x, int axis, bool exclusive, bool reverse,
                    const hz_tensor *y, hz_error *err);

@@ -31,8 +31,12 @@ typedef struct hz__reduce {
     /* Σ (x − mean)² */
     double (*squares_about)(int64_t n, const void *x, double mean);
 
-    /* y = (x − shift)·scale */
-    void (*shift_scale)(int64_t n, const void *x, double shift, double scale, void *y);
+    /* y = (x − shift)·scale + lift */
+    void (*shift_scale)(int64_t n, const void *x, double shift, double scale, double lift, void *y);
+
+    /* y = (x − shift)·scale·gamma + beta, gamma and beta n elements each */
+    void (*shift_scale_affine)(int64_t n, const void *x, double shift, double scale, const void *gamma,
+                               const void *beta, void *y);
 
     /* y = (x − first) − second */
     void (*shift_twice)(int64_t n, const void *x, double first, double second, void *y);
@@ -42,6 +46,10 @@ typedef struct hz__reduce {
 
     /* Σ (x − mean)·y */
     double (*dot_about)(int64_t n, const void *x, const void *y, double mean);
+
+    /* acc[j] += Σ (x[r·n + j] − mean[r])·rstd[r]·y[r·n + j] over r = 0 … rows − 1 */
+    void (*hat_dot_columns)(int64_t rows, int64_t n, const void *x, const void *y, const double *mean,
+                            const double *rstd, double *acc);
 
     /* dx = (dy − mean_dy − (x − mean)·rstd·mean_dot)·rstd */
     void (*normalize_grad)(int64_t n, const void *x, const void *dy, double mean, double rstd, double mean_dy,

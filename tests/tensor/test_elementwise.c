@@ -102,6 +102,25 @@ Test(map2, over_any_layout_gives_the_bits_of_packed_memory) {
         }
 }
 
+Test(mul_add, over_any_layout_is_a_product_and_a_sum) {
+    uint64_t state = 5;
+    for (hz_isa isa = HZ_ISA_C; isa <= best(); isa++)
+        for (int trial = 0; trial < 200; trial++) {
+            const hz_exec ex = exec_of(isa, 1);
+            const hz_dtype dtype = floats[trial % 2];
+            const shape s = random_shape(&state);
+            sample x = sample_of(dtype, s.rank, s.dim, random_input(&state), &state);
+            sample a = sample_of(dtype, s.rank, s.dim, random_input(&state), &state);
+            sample b = sample_of(dtype, s.rank, s.dim, random_input(&state), &state);
+            sample z = sample_of(dtype, s.rank, s.dim, random_output(&state), &state), want = packed(&z.t);
+            hz_map2(&ex, HZ_MUL, &x.t, &a.t, 0, 0, &want.t);
+            hz_map2(&ex, HZ_ADD, &want.t, &b.t, 0, 0, &want.t);
+            hz_mul_add(&ex, &x.t, &a.t, &b.t, &z.t);
+            check_same(&z.t, &want.t, "mul_add", 0);
+            free_sample(&x), free_sample(&a), free_sample(&b), free_sample(&z), free_sample(&want);
+        }
+}
+
 /* ---- formulas, at ordinary and special values ---- */
 
 static const double values[] = {0.0, -0.0, 1,  -1,   0.5,  -0.5,  1.5,   2.5,      -2.5,      3,  -3,

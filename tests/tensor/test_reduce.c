@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT */
 #include "layouts.h"
 
+#include "tensor/elementwise.h"
 #include "tensor/reduce.h"
 
 static hz_exec exec_of(hz_isa isa, int threads) {
@@ -293,6 +294,71 @@ Test(normalize, keeps_its_digits_far_from_zero) {
     cr_assert(hz_normalize_map(&ex, &in, 2, 0, &out, NULL));
     for (int i = 0; i < COUNT; i++) cr_assert(fabs((double)y[i] - (i % 2 ? 1 : -1)) < 1e-6);
     hz_pool_free(ex.pool);
+}
+
+/* Large enough for threads; gamma (and beta) are numbers per column, per group, or something else. */
+typedef struct affine_case {
+    int64_t dim[3], parameter[3];
+    hz_axes axes;
+} affine_case;
+
+static void check_alike(const hz_tensor *got, const hz_tensor *want, const char *what) {
+    for (int64_t i = 0; i < hz_numel(want); i++)
+        cr_assert(fabs(hz_get_flat(got, i) - hz_get_flat(want, i)) <= 2e-4, "%s %lld: %g, not %g", what,
+                  (long long)i, hz_get_flat(got, i), hz_get_flat(want, i));
+}
+
+static void check_affine(const affine_case *c, const hz_exec *ex, const hz_tensor *first) {
+    enum { ELEMENTS = 1 << 17 };
+    static float mx[ELEMENTS], mdy[ELEMENTS], mgamma[ELEMENTS], mbeta[ELEMENTS], my[ELEMENTS],
+        mwant[ELEMENTS], mz[ELEMENTS], mz_want[ELEMENTS];
+    const hz_tensor x = hz_tensor_of(mx, HZ_F32, 3, c->dim), dy = hz_tensor_of(mdy, HZ_F32, 3, c->dim),
+                    y = hz_tensor_of(my, HZ_F32, 3, c->dim), want = hz_tensor_of(mwant, HZ_F32, 3, c->dim),
+                    gamma = hz_tensor_of(mgamma, HZ_F32, 3, c->parameter),
+                    beta = hz_tensor_of(mbeta, HZ_F32, 3, c->parameter),
+                    z = hz_tensor_of(mz, HZ_F32, 3, c->parameter),
+                    z_want = hz_tensor_of(mz_want, HZ_F32, 3, c->parameter);
+    uint64_t state = 9;
+    for (int i = 0; i < ELEMENTS; i++) mx[i] = (float)random_int(&state, -1000, 1000) / 300;
+    for (int i = 0; i < ELEMENTS; i++) mdy[i] = (float)random_int(&state, -1000, 1000) / 3e4F;
+    for (int i = 0; i < ELEMENTS; i++) mgamma[i] = (float)i / 1e3F, mbeta[i] = (float)(i % 7);
+    hz_tensor all_gamma, all_beta;
+    hz_axes summed = 0;
+    for (int k = 0; k < 3; k++)
+        if (c->parameter[k] != c->dim[k]) summed |= (hz_axes)1 << k;
+    cr_assert(hz_view_broadcast(&gamma, 3, c->dim, &all_gamma, NULL));
+    cr_assert(hz_view_broadcast(&beta, 3, c->dim, &all_beta, NULL));
+    cr_assert(hz_normalize_map(ex, &x, c->axes, EPS, &want, NULL));
+    hz_map2(ex, HZ_MUL, &want, &dy, 0, 0, &y);
+    cr_assert(hz_reduce(ex, HZ_REDUCE_SUM, &y, summed, &z_want, NULL));
+    hz_mul_add(ex, &want, &all_gamma, &all_beta, &want);
+    cr_assert(hz_normalize_affine_map(ex, &x, c->axes, EPS, &gamma, &beta, &y, NULL));
+    cr_assert(hz_normalize_dot_map(ex, &x, &dy, c->axes, EPS, &z, NULL));
+    check_alike(&y, &want, "normalize_affine");
+    check_alike(&z, &z_want, "normalize_dot");
+    if (ex->threads == 1) {
+        hz_copy(ex, &y, &first[0]);
+        hz_copy(ex, &z, &first[1]);
+    }
+    cr_assert_eq(memcmp(my, first[0].data, hz_nbytes(&y)), 0, "normalize_affine depends on the threads");
+    cr_assert_eq(memcmp(mz, first[1].data, hz_nbytes(&z)), 0, "normalize_dot depends on the threads");
+}
+
+Test(normalize_affine, and_the_gradient_of_gamma_are_maps_and_sums_with_the_same_bits_on_any_threads) {
+    static const affine_case cases[] = {
+        {{1, 301, 203}, {1, 1, 203}, 4}, {{301, 20, 10}, {1, 20, 10}, 6}, {{20, 6, 500}, {1, 6, 1}, 5},
+        {{20, 6, 500}, {1, 6, 500}, 5},  {{3, 4, 5000}, {3, 1, 1}, 4},
+    };
+    static float my[1 << 17], mz[1 << 17];
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++)
+        for (hz_isa isa = HZ_ISA_C; isa <= best(); isa++)
+            for (int threads = 1; threads <= 3; threads++) {
+                const hz_exec ex = exec_of(isa, threads);
+                const hz_tensor first[] = {hz_tensor_of(my, HZ_F32, 3, cases[k].dim),
+                                           hz_tensor_of(mz, HZ_F32, 3, cases[k].parameter)};
+                check_affine(&cases[k], &ex, first);
+                hz_pool_free(ex.pool);
+            }
 }
 
 /* ---- arg max and cumulative sums ---- */
