@@ -1,4 +1,4 @@
-/* model.c: the table of architectures, and opening one with its weights.
+/* model.c: the table of architectures, and opening one with its weights, or a graph from an ONNX file.
  *
  * SPDX-License-Identifier: MIT */
 #include "nn/model.h"
@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nn/internal.h"
 #include "tensor/file.h"
 
 const hz_arch hz_archs[] = {
@@ -47,8 +48,54 @@ static bool fail_listing(const char *spec, hz_error *err) {
                    hz_label(spec).s, known);
 }
 
+/* ---- ONNX ---- */
+
+static const hz_arch onnx_arch = {
+    .name = "onnx", .about = "a graph from a file", .classes = INT64_MAX, .preprocess = {.size = 224}};
+
+/* One input of pictures, (N, 3, size, size); extents left open are the caller's. */
+static bool check_input(const hz_onnx *net, const char *path, hz_preprocess *p, hz_error *err) {
+    int64_t dim[HZ_MAX_RANK];
+    int rank = 4;
+    if (hz_onnx_n_inputs(net) != 1 || hz_onnx_n_outputs(net) < 1)
+        return hz_fail(err, HZ_EINVAL, "%s: %d inputs and %d outputs; only models of one picture can be used",
+                       hz_label(path).s, hz_onnx_n_inputs(net), hz_onnx_n_outputs(net));
+    if (!hz_onnx_input_shape(net, 0, &rank, dim)) return true;
+    if (rank != 4 || (dim[1] != 3 && dim[1] >= 0) || dim[2] != dim[3])
+        return hz_fail(err, HZ_ESHAPE, "%s: input \"%s\" %s is not (N, 3, size, size)", hz_label(path).s,
+                       hz_label(hz_onnx_input_name(net, 0)).s, hz_dims_str(rank, dim).s);
+    if (dim[2] > 0) p->size = dim[2];
+    return true;
+}
+
+static bool open_onnx(const char *path, const hz_allocator *alloc, hz_model *model, hz_error *err) {
+    hz_model m = {.arch = &onnx_arch, .preprocess = onnx_arch.preprocess};
+    if (!hz_onnx_open(path, alloc, &m.onnx, err)) return false;
+    if (!check_input(m.onnx, path, &m.preprocess, err)) {
+        hz_onnx_close(m.onnx);
+        return false;
+    }
+    m.preprocess = hz_preprocess_complete(&m.preprocess);
+    *model = m;
+    return true;
+}
+
+static hz_var onnx_forward(const hz_onnx *net, hz_var x) {
+    enum { FEW = 16 };
+    hz_var out[FEW];
+    if (hz_onnx_n_outputs(net) > FEW)
+        return hz_tape_fail(x.tape, HZ_EINVAL, "a model of %d outputs, more than %d", hz_onnx_n_outputs(net),
+                            FEW);
+    if (!hz_onnx_run(net, x.tape, &x, out)) return hz_none(x.tape);
+    const hz_node *last = hz_node_of(out[0]);
+    return last->op == &hz_op_softmax ? last->in[0] : out[0];
+}
+
+/* ---- opening, running, closing ---- */
+
 bool hz_model_open(const char *spec, const hz_allocator *alloc, hz_model *model, hz_error *err) {
     *model = (hz_model){.arch = NULL};
+    if (hz__ends_with(spec, ".onnx")) return open_onnx(spec, alloc, model, err);
     const char *colon = strchr(spec, ':');
     const hz_arch *arch = colon ? find_arch(spec, (size_t)(colon - spec)) : NULL;
     if (!arch) return fail_listing(spec, err);
@@ -61,11 +108,17 @@ bool hz_model_open(const char *spec, const hz_allocator *alloc, hz_model *model,
 
 void hz_model_close(hz_model *model) {
     hz_weights_close(model->weights);
+    hz_onnx_close(model->onnx);
     *model = (hz_model){.arch = NULL};
+}
+
+const hz_tensor *hz_model_weight(const hz_model *model, const char *name) {
+    return model->onnx ? hz_onnx_parameter(model->onnx, name) : hz_weights_find(model->weights, name);
 }
 
 hz_var hz_model_forward(const hz_model *model, hz_var x) {
     if (!hz_ok(x)) return x;
+    if (model->onnx) return onnx_forward(model->onnx, x);
     hz_net net = {.tape = x.tape, .weights = model->weights};
     return model->arch->forward(&net, x);
 }

@@ -1,4 +1,4 @@
-/* model.h: trained networks by name: "squeezenet1_0:weights.safetensors".
+/* model.h: trained networks by name, "squeezenet1_0:weights.safetensors", or from a file, "net.onnx".
  *
  *   hz_model m;
  *   if (!hz_model_open("squeezenet1_0:squeezenet.safetensors", NULL, &m, &err)) …
@@ -14,6 +14,7 @@
 #define HZ_NN_MODEL_H
 
 #include "nn/layers.h"
+#include "nn/onnx/onnx.h"
 #include "nn/preprocess.h"
 
 #ifdef __cplusplus
@@ -26,7 +27,7 @@ typedef hz_var (*hz_forward_fn)(hz_net *net, hz_var x);
 typedef struct hz_arch {
     const char *name;         /* "resnet50", as in a model's spec */
     const char *about;        /* one line */
-    int64_t classes;          /* scores per picture */
+    int64_t classes;          /* scores per picture; INT64_MAX: unknown */
     hz_preprocess preprocess; /* the input it was trained on */
     hz_forward_fn forward;
 } hz_arch;
@@ -42,17 +43,24 @@ hz_var hz_resnet50(hz_net *net, hz_var x);
 /* ---- an architecture with its weights ---- */
 
 typedef struct hz_model {
-    const hz_arch *arch;
+    const hz_arch *arch;      /* never NULL once open; for ONNX one named "onnx" without a forward */
     hz_preprocess preprocess; /* a copy of arch->preprocess, complete, for the caller to change */
-    hz_weights *weights;
+    hz_weights *weights;      /* NULL for ONNX */
+    hz_onnx *onnx;            /* NULL unless ONNX */
 } hz_model;
 
-/* spec is "ARCH:PATH", PATH as for hz_weights_open. An unknown ARCH is HZ_ENOTFOUND and lists the known ones. That the
- * weights are those of the network shows when it is recorded. */
+/* spec is "ARCH:PATH", PATH as for hz_weights_open, or the path of an .onnx file. An unknown ARCH is HZ_ENOTFOUND and
+ * lists the known ones. That the weights are those of the network shows when it is recorded. An ONNX model must have one
+ * input (N, 3, size, size), fixed or open; of its preprocessing only the size is known: range 255, RGB and no mean are
+ * for the caller to correct. */
 bool hz_model_open(const char *spec, const hz_allocator *alloc, hz_model *model, hz_error *err);
 void hz_model_close(hz_model *model); /* one that failed to open is legal */
 
-/* Scores for x on x's tape; the network's layers are named there. */
+/* The parameter of that name; NULL if there is none. */
+const hz_tensor *hz_model_weight(const hz_model *model, const char *name);
+
+/* Scores for x on x's tape; the network's layers are named there. Of an ONNX model the first output, or what goes into it
+ * if that is a softmax. */
 hz_var hz_model_forward(const hz_model *model, hz_var x);
 
 #ifdef __cplusplus

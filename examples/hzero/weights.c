@@ -20,7 +20,7 @@ static const hz_tensor *find_weight(session *s, const char *layer) {
     for (int k = 0; !w && k < 3; k++) {
         char name[512];
         snprintf(name, sizeof name, "%s%s", layer, endings[k]);
-        w = hz_weights_find(s->model.weights, name);
+        w = hz_model_weight(&s->model, name);
     }
     if (!w)
         hz_fail(&s->err, HZ_ENOTFOUND, "the model has no weight named \"%.80s\" or \"%.80s.weight\"", layer,

@@ -378,6 +378,12 @@ const char *hz_onnx_output_name(const hz_onnx *m, int k) {
     return m->name[m->output[k]];
 }
 
+const hz_tensor *hz_onnx_parameter(const hz_onnx *m, const char *name) {
+    for (uint32_t s = 1; s <= m->n_parameters; s++)
+        if (strcmp(m->name[s], name) == 0) return &m->parameter[s].value;
+    return NULL;
+}
+
 int hz__declared_type(const Onnx__ValueInfoProto *v) {
     bool tensor = v->type && v->type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
     return tensor ? v->type->tensor_type->elem_type : 0;

@@ -12,7 +12,9 @@
  * indices) are tensors on the tape as well, without a gradient. float16 and bfloat16 are computed in f32; integers
  * narrower than 32 bits in i32, unsigned ones of 32 and 64 bits in i64, wrapped to their own range.
  *
- * Files are untrusted. Whatever is not understood is refused when the file is opened, in one message.
+ * Files are untrusted. An op that is not known, or a value of a type that cannot be held, is refused when the file is
+ * opened, in one message; a known op used in a way that is not supported, when it is recorded. Recording takes the memory
+ * that the graph asks for: give the tape an allocator with a limit if the file is not yours.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef HZ_NN_ONNX_H
@@ -52,6 +54,9 @@ const char *hz_onnx_output_type(const hz_onnx *m, int k);
 
 /* The shape an input declares, −1 for an extent that is left open (a batch of any size). False if it declares none. */
 bool hz_onnx_input_shape(const hz_onnx *m, int k, int *rank, int64_t dim[HZ_MAX_RANK]);
+
+/* The initializer of that name ('.' and '/' are not the same here); NULL if there is none. A view that m owns. */
+const hz_tensor *hz_onnx_parameter(const hz_onnx *m, const char *name);
 
 /* Record the network: in[k] is input k, out[k] (may be NULL) becomes output k. Values get their names. False, and inert
  * outputs, if the tape is in error afterwards. m may be used by several threads, each with its own tape. */

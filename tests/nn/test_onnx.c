@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 
 #include "folder.h"
-#include "nn/onnx/onnx.h"
+#include "nn/model.h"
 #include "onnx_file.h"
 #include "ops/ops.h"
 
@@ -162,6 +162,49 @@ Test(onnx, shape_chains_of_integers_run) {
     cr_assert_eq(hz_value(hz_lookup(r.t, "unused"))->dtype, HZ_I64);
     cr_assert(hz_ok(hz_grad1(hz_unit(r.t, "y[0,1]"), r.x, NULL)));
     forget(&r);
+}
+
+/* Pictures of 8 × 8: a convolution by 1 × 1, Relu, the mean, and Softmax. */
+static model_file picture_model(int64_t channels) {
+    static const float w[] = {1, 0, 0, 0, 1, -1};
+    model_file m = model_new(13);
+    model_input(&m, "image", FLOAT, HZ_DIMS(-1, channels, 8, 8));
+    model_parameter(&m, "conv.weight", FLOAT, HZ_DIMS(2, 3, 1, 1), w, sizeof w);
+    model_node(&m, "Conv", "conv", "image conv.weight", "conv");
+    model_node(&m, "Relu", "relu", "conv", "relu");
+    model_node(&m, "GlobalAveragePool", "pool", "relu", "pool");
+    model_node(&m, "Flatten", "flatten", "pool", "scores");
+    model_node(&m, "Softmax", "softmax", "scores", "classes");
+    model_output(&m, "classes");
+    return m;
+}
+
+Test(onnx, opens_as_a_model_whose_scores_are_before_softmax) {
+    scratch s = scratch_path("picture.onnx");
+    model_file m = picture_model(3);
+    hz_model model;
+    hz_error err;
+    float image[3 * 8 * 8];
+    model_write(&m, s.path);
+    cr_assert(hz_model_open(s.path, NULL, &model, &err), "%s", err.text);
+    cr_assert_eq(model.preprocess.size, 8);
+    cr_assert_eq(hz_numel(hz_model_weight(&model, "conv.weight")), 6);
+    cr_assert_null(hz_model_weight(&model, "conv.bias"));
+    for (int k = 0; k < 3 * 8 * 8; k++) image[k] = k < 64 ? 3 : k < 128 ? 2 : 1;
+    hz_tape *t = hz_tape_new(NULL);
+    const hz_tensor x = hz_tensor_of(image, HZ_F32, HZ_DIMS(1, 3, 8, 8));
+    hz_var scores = hz_model_forward(&model, hz_name(hz_input(t, &x), "pixels"));
+    cr_assert(hz_tape_ok(t, &err), "%s", err.text);
+    cr_assert_float_eq(hz_get_flat(hz_value(scores), 0), 3, 1e-6);
+    cr_assert_float_eq(hz_get_flat(hz_value(scores), 1), 1, 1e-6);
+    cr_assert(hz_ok(hz_unit(t, "relu[1,3,4]")));
+    hz_tape_free(t);
+    hz_model_close(&model);
+    m = picture_model(4);
+    model_write(&m, s.path);
+    cr_assert_not(hz_model_open(s.path, NULL, &model, &err));
+    assert_says(&err, "is not (N, 3, size, size)");
+    unlink(s.path);
 }
 
 /* ---- refusals ---- */
