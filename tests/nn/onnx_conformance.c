@@ -8,14 +8,19 @@
  * every output of every data set was compared and agrees: same type and shape, |got − want| ≤ 1e-7 + 1e-3·|want|, NaN
  * with NaN. Exit status 0 if nothing failed.
  *
+ * A data set of ours may also have gradient_K.pb, the gradient of Σ y²/2 with respect to input K, y being output 0; these
+ * are compared to 1e-3 of the largest element.
+ *
  * SPDX-License-Identifier: MIT */
 #include <dirent.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "autograd/grad.h"
 #include "nn/onnx/onnx.h"
 
 enum { MOST = 64, PATH_SIZE = 4096 };
@@ -74,6 +79,15 @@ typedef struct data_set {
     int n_inputs, n_outputs;
 } data_set;
 
+/* A path too long for the system is cut, and will not be found. */
+static void path_of(char path[PATH_SIZE], const char *format, ...) HZ_PRINTF(2, 3);
+static void path_of(char path[PATH_SIZE], const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(path, PATH_SIZE, format, args);
+    va_end(args);
+}
+
 static bool exists(const char *path) {
     struct stat info;
     return stat(path, &info) == 0;
@@ -83,10 +97,10 @@ static bool exists(const char *path) {
 static bool read_all(const char *folder, const char *what, int n, hz_tensor *out, int *count, hz_error *err) {
     char path[PATH_SIZE];
     for (*count = 0; *count < n; ++*count) {
-        snprintf(path, sizeof path, "%s/%s_%d.pb", folder, what, *count);
+        path_of(path, "%s/%s_%d.pb", folder, what, *count);
         if (!hz_onnx_read_tensor(path, NULL, &out[*count], err)) return false;
     }
-    snprintf(path, sizeof path, "%s/%s_%d.pb", folder, what, n);
+    path_of(path, "%s/%s_%d.pb", folder, what, n);
     return !exists(path) || hz_fail(err, HZ_EFORMAT, "%s is one %s more than the model has", path, what);
 }
 
@@ -108,7 +122,43 @@ static void free_data(data_set *d) {
     for (int k = 0; k < d->n_outputs; k++) free(d->output[k].data);
 }
 
-static result run_model(const hz_onnx *m, hz_tape *t, const data_set *d) {
+/* ---- gradients ---- */
+
+static result compare_gradient(int k, const hz_tensor *got, const hz_tensor *want) {
+    result r = {.verdict = PASS};
+    double most = 0, worst = 0;
+    if (!hz_same_shape(got, want)) return verdict_of(ERROR, "a gradient of another shape than the input");
+    for (int64_t j = 0; j < hz_numel(want); j++) {
+        most = fmax(most, fabs(hz_get_flat(want, j)));
+        worst = fmax(worst, fabs(hz_get_flat(got, j) - hz_get_flat(want, j)));
+    }
+    if (worst <= absolute + relative * most) return r;
+    r.verdict = FAIL;
+    snprintf(r.text, sizeof r.text, "the gradient at input %d is off by %.3g of %.3g", k, worst, most);
+    return r;
+}
+
+static result check_gradients(hz_tape *t, const char *folder, const hz_var *in, int n, hz_var y) {
+    result r = {.verdict = PASS};
+    for (int k = 0; k < n && r.verdict == PASS; k++) {
+        char path[PATH_SIZE];
+        hz_tensor want = {.data = NULL};
+        hz_error err = {.code = HZ_OK};
+        hz_var dx;
+        path_of(path, "%s/gradient_%d.pb", folder, k);
+        if (!exists(path)) continue;
+        bool ok = hz_onnx_read_tensor(path, NULL, &want, &err) &&
+                  hz_grad(&y, 1, &in[k], 1, &(hz_grad_opts){.dy = &y}, &dx);
+        if (!err.code) hz_tape_ok(t, &err);
+        r = ok ? compare_gradient(k, hz_value(dx), &want) : of_error(&err);
+        free(want.data);
+    }
+    return r;
+}
+
+/* ---- running ---- */
+
+static result run_model(const hz_onnx *m, hz_tape *t, const data_set *d, const char *folder) {
     hz_var in[MOST], out[MOST];
     hz_error err;
     for (int k = 0; k < d->n_inputs; k++) in[k] = hz_input(t, &d->input[k]);
@@ -117,7 +167,7 @@ static result run_model(const hz_onnx *m, hz_tape *t, const data_set *d) {
     result r = {.verdict = PASS};
     for (int k = 0; k < d->n_outputs && r.verdict == PASS; k++)
         r = compare(hz_onnx_output_name(m, k), hz_value(out[k]), &d->output[k]);
-    return r;
+    return r.verdict == PASS ? check_gradients(t, folder, in, d->n_inputs, out[0]) : r;
 }
 
 static result run_data_set(const hz_onnx *m, const char *folder) {
@@ -131,7 +181,7 @@ static result run_data_set(const hz_onnx *m, const char *folder) {
              !read_all(folder, "output", hz_onnx_n_outputs(m), d.output, &d.n_outputs, &err))
         r = of_error(&err);
     else
-        widen_all(m, &d), r = run_model(m, t, &d);
+        widen_all(m, &d), r = run_model(m, t, &d, folder);
     hz_tape_free(t);
     free_data(&d);
     return r;
@@ -146,7 +196,7 @@ static result run_sets(const hz_onnx *m, const char *folder) {
     if (hz_onnx_n_outputs(m) == 0) return verdict_of(ERROR, "no outputs to compare");
     for (int k = 0;; k++) {
         char path[PATH_SIZE];
-        snprintf(path, sizeof path, "%s/test_data_set_%d", folder, k);
+        path_of(path, "%s/test_data_set_%d", folder, k);
         if (!exists(path) || (k > 0 && r.verdict != PASS)) return r;
         r = run_data_set(m, path);
     }
@@ -156,7 +206,7 @@ static result run_case(const char *folder) {
     char path[PATH_SIZE];
     hz_onnx *m;
     hz_error err = {.code = HZ_OK};
-    snprintf(path, sizeof path, "%s/model.onnx", folder);
+    path_of(path, "%s/model.onnx", folder);
     if (!hz_onnx_open(path, NULL, &m, &err)) return of_error(&err);
     result r = run_sets(m, folder);
     hz_onnx_close(m);
@@ -183,7 +233,7 @@ static int is_visible(const struct dirent *entry) {
 static void run(const char *folder, int depth, int *tally) {
     char path[PATH_SIZE];
     struct dirent **entries;
-    snprintf(path, sizeof path, "%s/model.onnx", folder);
+    path_of(path, "%s/model.onnx", folder);
     if (exists(path)) {
         report(folder, tally);
         return;
@@ -191,7 +241,7 @@ static void run(const char *folder, int depth, int *tally) {
     int n = depth < 4 ? scandir(folder, &entries, is_visible, alphasort) : -1;
     for (int k = 0; k < n; k++) {
         struct stat info;
-        snprintf(path, sizeof path, "%s/%s", folder, entries[k]->d_name);
+        path_of(path, "%s/%s", folder, entries[k]->d_name);
         if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) run(path, depth + 1, tally);
         free(entries[k]);
     }
