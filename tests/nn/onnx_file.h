@@ -125,7 +125,7 @@ static inline void node_ints(Onnx__NodeProto *n, const char *name, int count, co
     Onnx__AttributeProto *a = node_attribute(n, name);
     a->n_ints = (size_t)count;
     a->ints = make((size_t)count * sizeof *value);
-    memcpy(a->ints, value, (size_t)count * sizeof *value);
+    if (count) memcpy(a->ints, value, (size_t)count * sizeof *value);
 }
 
 /* A parameter as raw bytes. */
@@ -136,11 +136,11 @@ static inline Onnx__TensorProto *model_parameter(model_file *m, const char *name
     t->has_data_type = 1, t->data_type = type;
     t->n_dims = (size_t)rank;
     t->dims = make(sizeof(int64_t) * MODEL_MOST);
-    memcpy(t->dims, dim, (size_t)rank * sizeof *dim);
+    if (rank) memcpy(t->dims, dim, (size_t)rank * sizeof *dim);
     t->has_raw_data = 1;
     t->raw_data.len = size;
     t->raw_data.data = make(size + 1);
-    memcpy(t->raw_data.data, data, size);
+    if (size) memcpy(t->raw_data.data, data, size);
     return m->graph->initializer[m->graph->n_initializer++] = t;
 }
 
