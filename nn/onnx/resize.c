@@ -45,7 +45,7 @@ typedef struct resizing {
     position_mode position;
     nearest_mode nearest;
     filter filter;
-    bool exclude_outside;
+    bool exclude_outside, antialias;
     double cubic_a, extrapolation;
 } resizing;
 
@@ -98,18 +98,21 @@ static double cubic(double d, double a) {
     return d < 2 ? ((a * d - 5 * a) * d + 8 * a) * d - 4 * a : 0;
 }
 
-/* The weights of position p over the elements of the axis, into row[0 … in). Those beyond an end go to the end. */
+/* The weights of position p over the elements of the axis, into row[0 … in). Those beyond an end go to the end. An axis
+ * that shrinks without aliasing has its filter widened by as much. */
 static void weigh(const resizing *r, const axis_map *a, double p, double *row) {
-    int64_t first = (int64_t)floor(p) - (r->filter == CUBIC), last = first + (r->filter == CUBIC ? 3 : 1);
-    double sum = 0;
-    for (int64_t k = first; k <= last; k++) {
-        double d = p - (double)k, w = r->filter == CUBIC ? cubic(d, r->cubic_a) : fmax(0, 1 - fabs(d));
+    bool cubics = r->filter == CUBIC;
+    double narrow = r->antialias && a->scale < 1 ? a->scale : 1, sum = 0;
+    int64_t reach = (int64_t)floor(-(cubics ? 2 : 1) / narrow) + 1, middle = (int64_t)floor(p);
+    for (int64_t k = middle + reach; k <= middle + 1 - reach; k++) {
+        double d = (p - (double)k) * narrow, w = cubics ? cubic(d, r->cubic_a) : fmax(0, 1 - fabs(d));
         int64_t at = k < 0 ? 0 : k >= a->in ? a->in - 1 : k;
         if (r->exclude_outside && at != k) continue;
         row[at] += w;
         sum += w;
     }
-    for (int64_t k = 0; r->exclude_outside && sum != 0 && k < a->in; k++) row[k] /= sum;
+    bool normalize = r->exclude_outside || r->antialias;
+    for (int64_t k = 0; normalize && sum != 0 && k < a->in; k++) row[k] /= sum;
 }
 
 /* ---- one axis ---- */
@@ -172,10 +175,11 @@ static bool read_options(hz__call *c, bool old, resizing *r) {
                     .nearest = (nearest_mode)nearest,
                     .filter = (filter)kind,
                     .exclude_outside = hz__attr_int(c, "exclude_outside", 0) != 0,
+                    .antialias = hz__attr_int(c, "antialias", 0) != 0,
                     .cubic_a = hz__attr_float(c, "cubic_coeff_a", -0.75),
                     .extrapolation = hz__attr_float(c, "extrapolation_value", 0)};
-    if (position >= 0 && nearest >= 0 && kind >= 0 && !hz__attr_int(c, "antialias", 0)) return true;
-    hz__refuse(c, "with antialiasing, or in this mode");
+    if (position >= 0 && nearest >= 0 && kind >= 0) return true;
+    hz__refuse(c, "in this mode");
     return false;
 }
 

@@ -207,6 +207,30 @@ Test(onnx, opens_as_a_model_whose_scores_are_before_softmax) {
     unlink(s.path);
 }
 
+/* The example of the ONNX specification, one axis of it. */
+Test(onnx, resize_without_aliasing_widens_its_filter) {
+    static const float values[] = {1, 2, 3, 4}, scale = 0.6F;
+    model_file m = model_new(18);
+    model_parameter(&m, "v", FLOAT, HZ_DIMS(4), values, sizeof values);
+    model_parameter(&m, "scale", FLOAT, HZ_DIMS(1), &scale, sizeof scale);
+    Onnx__NodeProto *n = model_node(&m, "Resize", "resize", "v - scale", "y");
+    Onnx__AttributeProto *mode = node_attribute(n, "mode"), *antialias = node_attribute(n, "antialias");
+    mode->has_s = 1, mode->s.data = (uint8_t *)text("linear"), mode->s.len = 6;
+    antialias->has_i = 1, antialias->i = 1;
+    model_output(&m, "y");
+    hz_onnx *net = open_model(&m);
+    hz_tape *t = hz_tape_new(NULL);
+    hz_error err;
+    hz_var y;
+    cr_assert(hz_onnx_run(net, t, NULL, &y) || !hz_tape_ok(t, &err), "no reason");
+    cr_assert(hz_tape_ok(t, &err), "%s", err.text);
+    cr_assert_eq(hz_numel(hz_value(y)), 2);
+    cr_assert_float_eq(hz_get_flat(hz_value(y), 0), 1.375, 1e-6);
+    cr_assert_float_eq(hz_get_flat(hz_value(y), 1), 3, 1e-6);
+    hz_tape_free(t);
+    hz_onnx_close(net);
+}
+
 /* ---- refusals ---- */
 
 Test(onnx, lists_every_op_it_does_not_have_at_once) {
