@@ -57,7 +57,8 @@ static void print_help(void) {
     printf(
         "\n  hzero COMMAND --help   the options of a command\n  hzero --version\n\n"
         "SPEC, the model, is ARCH:WEIGHTS with ARCH one of squeezenet1_0, resnet20, resnet50 and WEIGHTS a\n"
-        ".safetensors file or a TensorFlow.js model.json; or an .onnx file, whose preprocessing --size, --mean,\n"
+        ".safetensors file or a TensorFlow.js model.json; or an .onnx file, whose preprocessing --size, "
+        "--mean,\n"
         "--std, --order and --range say. For example:\n\n"
         "  hzero influence --model squeezenet1_0:squeezenet.safetensors --image cat.png \\\n"
         "        --unit 'fire9[489,5,3]' --unit 'logits[argmax]' --out sheet.png\n");
