@@ -141,7 +141,7 @@ bool hz_conv2d_map(const hz_exec *ex, const hz_conv2d_geometry *g, const hz_tens
     if (hz_numel(y) == 0) return true;
     if (hz_numel(x) == 0 || hz_numel(w) == 0) return only_bias(ex, b, y, err);
     const hz__conv2d v = hz__conv2d_numbers(ex, g, x, w, y);
-    if (hz__conv2d_depthwise_fits(&v)) return hz__conv2d_depthwise(&v, x, w, b, y, err);
+    if (hz__conv2d_direct_fits(&v)) return hz__conv2d_direct(&v, x, w, b, y, err);
     if (hz__conv2d_winograd_fits(&v)) return hz__conv2d_winograd(&v, x, w, b, y, err);
     return hz__conv2d_gemm(&v, x, w, b, y, err);
 }
@@ -154,7 +154,7 @@ bool hz_conv2d_input_grad_map(const hz_exec *ex, const hz_conv2d_geometry *g, co
         return true;
     }
     const hz__conv2d v = hz__conv2d_numbers(ex, g, dx, w, dy);
-    if (hz__conv2d_depthwise_fits(&v)) return hz__conv2d_depthwise_input_grad(&v, dy, w, dx, err);
+    if (hz__conv2d_direct_input_grad_fits(&v)) return hz__conv2d_direct_input_grad(&v, dy, w, dx, err);
     if (hz__conv2d_winograd_input_grad_fits(&v)) return hz__conv2d_winograd_input_grad(&v, dy, w, dx, err);
     return hz__conv2d_gemm_input_grad(&v, dy, w, dx, err);
 }

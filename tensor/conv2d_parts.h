@@ -60,6 +60,14 @@ bool hz__conv2d_gemm_input_grad(const hz__conv2d *v, const hz_tensor *dy, const 
 bool hz__conv2d_gemm_weight_grad(const hz__conv2d *v, const hz_tensor *x, const hz_tensor *dy,
                                  const hz_tensor *dw, hz_error *err);
 
+/* Few channels to read or to write: tap by tap (conv2d_direct.c). Only for calls that _fits says yes to. */
+bool hz__conv2d_direct_fits(const hz__conv2d *v);
+bool hz__conv2d_direct_input_grad_fits(const hz__conv2d *v);
+bool hz__conv2d_direct(const hz__conv2d *v, const hz_tensor *x, const hz_tensor *w, const hz_tensor *b,
+                       const hz_tensor *y, hz_error *err);
+bool hz__conv2d_direct_input_grad(const hz__conv2d *v, const hz_tensor *dy, const hz_tensor *w,
+                                  const hz_tensor *dx, hz_error *err);
+
 /* 3×3 kernels of stride 1 in f32: Winograd's algorithm (conv2d_winograd.c). Only for calls that it pays for, which
  * _fits, _input_grad_fits and _weight_grad_fits tell. */
 bool hz__conv2d_winograd_fits(const hz__conv2d *v);

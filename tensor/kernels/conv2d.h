@@ -38,6 +38,9 @@ typedef struct hz__conv2d_kernels {
     /* y[i] += x[i]. */
     void (*add)(int64_t n, const void *x, void *y);
 
+    /* y[i·step] = x[i], i < n. */
+    void (*spread)(int64_t n, const void *x, int64_t step, void *y);
+
     /* One plane into its padded form, and back. */
     void (*pad)(const hz__window *w, const hz__padded *f, const void *x, const int64_t *x_stride,
                 void *padded);

@@ -218,6 +218,14 @@ static void add(int64_t n, const void *x, void *y) {
     add_to(n, x, 1, y);
 }
 
+static void spread(int64_t n, const void *x, int64_t step, void *y) {
+    if (step == 1) {
+        copy_run(n, x, y);
+    } else {
+        for (int64_t i = 0; i < n; i++) ((real *)y)[i * step] = ((const real *)x)[i];
+    }
+}
+
 /* ---- depthwise ---- */
 
 /* Where column u of the padded plane lies within its row. */
@@ -237,14 +245,19 @@ static void pad(const hz__window *w, const hz__padded *f, const void *x, const i
     for (int64_t v = 0; v < f->rows; v++) {
         real *row = (real *)padded + v * f->pitch;
         const int64_t iy = v - w->pad[0];
-        zero(f->pitch, row);
-        if (iy < 0 || iy >= w->in[0]) continue;
-        for (int64_t u = 0; u < w->stride[1]; u++) {
+        if (iy < 0 || iy >= w->in[0]) {
+            zero(f->pitch, row);
+            continue;
+        }
+        for (int64_t u = 0; u < w->stride[1]; u++, row += f->phase) {
             const hz__span in = phase_span(w, f, u);
-            if (in.lo == in.hi) continue;
             const int64_t ix = u + in.lo * w->stride[1] - w->pad[1];
-            copy(in.hi - in.lo, (const real *)x + iy * x_stride[2] + ix * x_stride[3],
-                 w->stride[1] * x_stride[3], row + u * f->phase + in.lo);
+            zero(in.lo, row);
+            if (in.lo < in.hi) {
+                copy(in.hi - in.lo, (const real *)x + iy * x_stride[2] + ix * x_stride[3],
+                     w->stride[1] * x_stride[3], row + in.lo);
+            }
+            zero(f->phase - in.hi, row + in.hi);
         }
     }
 }
@@ -331,6 +344,7 @@ const hz__conv2d_kernels HZ_KERNEL(conv2d) = {
     .col2im = col2im,
     .fill_rows = fill_rows,
     .add = add,
+    .spread = spread,
     .pad = pad,
     .unpad = unpad,
     .forward = forward,

@@ -1,0 +1,130 @@
+/* direct_tmpl.c: the inner loop of direct convolution, see tensor/kernels/direct.h: some rows of y by some vectors of
+ * pixels stay in registers while the taps go by.
+ *
+ * SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "tensor/kernels/direct.h"
+#include "tensor/kernels/template.h"
+
+/* Vectors of a block by its number of rows: as many sums as the registers hold, beside the weights of a tap where it
+ * has at most FEW_ROWS rows, else beside its pixels. As measured. */
+#if defined(HZ_KERNEL_AVX512)
+enum {
+    BYTES = 64,
+    MOST_ROWS = 12,
+    FEW_ROWS = 2,
+    FEW = 8,
+    SOME = 4,
+    MANY = 2
+}; /* 1 … 2, 3 … 6, 7 … 12 rows */
+#elif defined(HZ_KERNEL_AVX2)
+enum { BYTES = 32, MOST_ROWS = 6, FEW_ROWS = 3, FEW = 4, SOME = 2 }; /* 1 … 3, 4 … 6 rows */
+#else
+enum { BYTES = 16, MOST_ROWS = 6, FEW_ROWS = 3, FEW = 4, SOME = 2 };
+#endif
+enum { LANES = BYTES / sizeof(real) };
+
+typedef real vec __attribute__((vector_size(BYTES)));
+
+HZ_INLINE vec load(const real *p) {
+    vec v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+HZ_INLINE void store(real *p, vec v) {
+    memcpy(p, &v, sizeof v);
+}
+
+HZ_INLINE void block(const int rows, const int vectors, int64_t taps, const int64_t *offset, const real *x,
+                     const real *w, const real *bias, real *y, int64_t ld) {
+    vec sum[MOST_ROWS][FEW];
+    for (int i = 0; i < rows; i++) {
+        for (int j = 0; j < vectors; j++) sum[i][j] = (vec){0} + bias[i];
+    }
+    for (int64_t q = 0; q < taps; q++, w += rows) {
+        const real *from = x + offset[q];
+        vec pixels[FEW];
+        if (rows <= FEW_ROWS) { /* one vector after another */
+            for (int j = 0; j < vectors; j++) {
+                pixels[0] = load(from + j * LANES);
+                for (int i = 0; i < rows; i++) sum[i][j] += w[i] * pixels[0];
+            }
+        } else {
+            for (int j = 0; j < vectors; j++) pixels[j] = load(from + j * LANES);
+            for (int i = 0; i < rows; i++) {
+                for (int j = 0; j < vectors; j++) sum[i][j] += w[i] * pixels[j];
+            }
+        }
+    }
+    for (int i = 0; i < rows; i++) {
+        for (int j = 0; j < vectors; j++) store(y + i * ld + j * LANES, sum[i][j]);
+    }
+}
+
+/* The outputs from p on in blocks of `vectors` vectors, while they fill one; returns where they end. */
+HZ_INLINE int64_t sweep(const int rows, const int vectors, int64_t p, int64_t n, int64_t taps,
+                        const int64_t *offset, const real *x, const real *w, const real *bias, real *y,
+                        int64_t ld) {
+    for (; p + (vectors - 1) * LANES < n; p += vectors * LANES)
+        block(rows, vectors, taps, offset, x + p, w, bias, y + p, ld);
+    return p;
+}
+
+/* In large blocks, and smaller and smaller ones for the rest. */
+HZ_INLINE void blocks(const int rows, const int vectors, int64_t n, int64_t taps, const int64_t *offset,
+                      const real *x, const real *w, const real *bias, real *y, int64_t ld) {
+    int64_t p = sweep(rows, vectors, 0, n, taps, offset, x, w, bias, y, ld);
+    if (vectors > 4) p = sweep(rows, 4, p, n, taps, offset, x, w, bias, y, ld);
+    if (vectors > 2) p = sweep(rows, 2, p, n, taps, offset, x, w, bias, y, ld);
+    if (vectors > 1) sweep(rows, 1, p, n, taps, offset, x, w, bias, y, ld);
+}
+
+/* The number of rows as a constant: the loops over them are unrolled. */
+static void run(int64_t rows, int64_t n, int64_t taps, const int64_t *offset, const void *x, const void *w,
+                const void *bias, void *y, int64_t ld) {
+    switch (rows) {
+    case 1:
+        blocks(1, FEW, n, taps, offset, x, w, bias, y, ld);
+        break;
+    case 2:
+        blocks(2, FEW, n, taps, offset, x, w, bias, y, ld);
+        break;
+    case 3:
+        blocks(3, FEW, n, taps, offset, x, w, bias, y, ld);
+        break;
+    case 4:
+        blocks(4, SOME, n, taps, offset, x, w, bias, y, ld);
+        break;
+    case 5:
+        blocks(5, SOME, n, taps, offset, x, w, bias, y, ld);
+        break;
+    case 6:
+        blocks(6, SOME, n, taps, offset, x, w, bias, y, ld);
+        break;
+#if defined(HZ_KERNEL_AVX512)
+    case 7:
+        blocks(7, MANY, n, taps, offset, x, w, bias, y, ld);
+        break;
+    case 8:
+        blocks(8, MANY, n, taps, offset, x, w, bias, y, ld);
+        break;
+    case 9:
+        blocks(9, MANY, n, taps, offset, x, w, bias, y, ld);
+        break;
+    case 10:
+        blocks(10, MANY, n, taps, offset, x, w, bias, y, ld);
+        break;
+    case 11:
+        blocks(11, MANY, n, taps, offset, x, w, bias, y, ld);
+        break;
+    case 12:
+        blocks(12, MANY, n, taps, offset, x, w, bias, y, ld);
+        break;
+#endif
+    default:
+        break;
+    }
+}
+
+const hz__direct_kernels HZ_KERNEL(direct) = {.rows = MOST_ROWS, .lanes = LANES, .run = run};
