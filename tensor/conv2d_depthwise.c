@@ -1,37 +1,32 @@
-/* conv2d_depthwise.c: convolution with one channel to a group, plane by plane.
+/* conv2d_depthwise.c: the weight gradient of convolutions with one channel to a group, plane by plane.
  *
- * There is nothing a matrix product could share between filters, so the loops run along output rows instead, over a
- * copy of the plane with its padding around it: no tap then needs to look where the border is. The adjoints use the
- * same copy: the input gradient adds into it, the weight gradient takes scalar products with it. Start reading at
- * hz__conv2d_depthwise.
+ *   dw[k, r, s] = Σ_{n, oy, ox} dy[n, k, oy, ox] · x[n, c, oy·stride − pad + r·dilation, …]
+ *
+ * There is nothing a matrix product could share between filters. x is copied with its padding around it, dy into rows
+ * of the same pitch, so that each tap is one scalar product of two long vectors, or of one to an output row if the
+ * stride is not 1. The other two directions are conv2d_direct.c. Start reading at weight_piece.
  *
  * SPDX-License-Identifier: MIT */
 #include <string.h>
 
 #include "tensor/conv2d_parts.h"
-#include "tensor/elementwise.h"
+#include "tensor/kernels/direct.h"
 
 /* More filters to a channel than this, and the matrix product wins. */
 enum { MOST_FILTERS = 4 };
 
-typedef struct depthwise_task {
+typedef struct depthwise {
     const hz__conv2d *v;
-    hz__padded padded; /* form of the padded plane */
-    hz__planes from;   /* x or dy */
-    const char *w;     /* (K, R·S), contiguous */
-    const hz_tensor *b;
-    hz__planes to;
-    hz__planes dy; /* for the weight gradient */
-} depthwise_task;
+    const hz__direct_kernels *kernels;
+    hz__padded x_form, dy_form; /* the copies */
+    hz__planes x, dy;
+    char *dw;
+    int64_t *offset; /* where each tap of output 0 meets the copy of x */
+} depthwise;
 
 /* Extent of the input that the outputs of an axis touch, padding included. */
 static int64_t touched(const hz__window *w, int axis) {
     return (w->out[axis] - 1) * w->stride[axis] + (w->kernel[axis] - 1) * w->dilation[axis] + 1;
-}
-
-static hz__padded padded_of(const hz__window *w) {
-    const int64_t phase = (touched(w, 1) - 1) / w->stride[1] + 1;
-    return (hz__padded){.rows = touched(w, 0), .pitch = phase * w->stride[1], .phase = phase};
 }
 
 /* Whether the padded plane is of a size with input and output: not with huge strides, dilations or padding. */
@@ -48,125 +43,84 @@ bool hz__conv2d_depthwise_fits(const hz__conv2d *v) {
     return v->c == 1 && v->groups > 1 && v->k <= MOST_FILTERS && padded_fits(&v->window);
 }
 
-static int64_t padded_bytes(const depthwise_task *f) {
-    return (f->padded.rows * f->padded.pitch * f->v->size + HZ_ALIGN - 1) / HZ_ALIGN * HZ_ALIGN;
-}
-static int64_t tap_bytes(const hz__conv2d *v) {
-    return v->q * v->size;
+static bool is_dense(const hz__window *w) {
+    return w->stride[0] == 1 && w->stride[1] == 1;
 }
 
-/* The taps are read side by side; anything else is copied. */
-static bool taps_of(const hz__conv2d *v, const hz_tensor *w, hz_tensor *taps, hz_block **copy,
-                    hz_error *err) {
-    *copy = NULL;
-    *taps = *w;
-    if (hz_is_contiguous(w)) return true;
-    *copy = hz_pool_tensor(v->ex->pool, taps, err);
-    if (!*copy) return false;
-    hz_copy(v->ex, w, taps);
-    return true;
+static depthwise depthwise_of(const hz__conv2d *v, const hz_tensor *x, const hz_tensor *dy,
+                              const hz_tensor *dw) {
+    depthwise f = {.v = v, .kernels = hz__direct_table(v->dtype, v->ex->isa), .dw = dw->data};
+    const hz__window *w = &v->window;
+    const int64_t phase = hz__div_up(touched(w, 1), w->stride[1]), lanes = f.kernels->lanes;
+    f.x_form = (hz__padded){.rows = touched(w, 0), .pitch = phase * w->stride[1], .phase = phase};
+    f.dy_form = (hz__padded){.rows = w->out[0]};
+    f.dy_form.pitch = f.dy_form.phase = is_dense(w) ? phase : hz__div_up(w->out[1], lanes) * lanes;
+    f.x = hz__planes_of(x);
+    f.dy = hz__planes_of(dy);
+    return f;
 }
 
-/* Plane (n, k) of dy: in place if contiguous, else copied to room. */
-static const char *dense_plane(const hz__conv2d *v, const hz__planes *dy, int64_t n, int64_t k, char *room) {
-    const hz__planes at = hz__planes_at(v, *dy, n, k);
-    const int64_t *out = v->window.out;
-    if ((out[1] == 1 || dy->stride[3] == 1) && (out[0] == 1 || dy->stride[2] == out[1])) return at.data;
-    const hz__padded same = {.rows = out[0], .pitch = out[1], .phase = out[1]};
-    v->kernels->pad(&v->output, &same, at.data, at.stride, room);
-    return room;
-}
-
-/* ---- y ---- */
-
-static double bias_of(const hz_tensor *b, int64_t k) {
-    return b ? hz_get(b, &k) : 0;
-}
-
-/* Piece: the filters of one channel of one image. */
-static void forward_piece(const void *task, int64_t index, char *scratch) {
-    const depthwise_task *f = task;
-    const hz__conv2d *v = f->v;
-    const int64_t n = index / v->groups, c = index % v->groups;
-    const hz__planes x = hz__planes_at(v, f->from, n, c);
-    v->kernels->pad(&v->window, &f->padded, x.data, x.stride, scratch);
-    for (int64_t k = c * v->k; k < (c + 1) * v->k; k++) {
-        v->kernels->forward(&v->window, &f->padded, scratch, f->w + k * tap_bytes(v), bias_of(f->b, k),
-                            hz__planes_at(v, f->to, n, k).data);
+static void set_offsets(const depthwise *f) {
+    const hz__window *w = &f->v->window;
+    for (int64_t q = 0; q < f->v->q; q++) {
+        const int64_t u = q % w->kernel[1] * w->dilation[1];
+        f->offset[q] = q / w->kernel[1] * w->dilation[0] * f->x_form.pitch +
+                       u % w->stride[1] * f->x_form.phase + u / w->stride[1];
     }
 }
 
-bool hz__conv2d_depthwise(const hz__conv2d *v, const hz_tensor *x, const hz_tensor *w, const hz_tensor *b,
-                          const hz_tensor *y, hz_error *err) {
-    hz_tensor taps;
-    hz_block *copy;
-    if (!taps_of(v, w, &taps, &copy, err)) return false;
-    const depthwise_task f = {.v = v,
-                              .padded = padded_of(&v->window),
-                              .from = hz__planes_of(x),
-                              .w = taps.data,
-                              .b = b,
-                              .to = hz__planes_of(y)};
-    const bool ok = hz__conv2d_run(v, &f, forward_piece, v->n * v->groups, (size_t)padded_bytes(&f), err);
-    hz_block_unref(copy);
-    return ok;
+/* Elements of a copy, and of the vector that reads on behind it. */
+static int64_t copy_size(const depthwise *f, const hz__padded *form) {
+    return form->rows * form->pitch + f->kernels->lanes;
 }
 
-/* ---- dx ---- */
+static void copy_plane(const depthwise *f, const hz__window *w, const hz__padded *form, hz__planes plane,
+                       char *to) {
+    const int64_t size = f->v->size;
+    f->v->kernels->pad(w, form, plane.data, plane.stride, to);
+    memset(to + form->rows * form->pitch * size, 0, (size_t)(f->kernels->lanes * size));
+}
 
-static void input_piece(const void *task, int64_t index, char *scratch) {
-    const depthwise_task *f = task;
-    const hz__conv2d *v = f->v;
-    const int64_t n = index / v->groups, c = index % v->groups;
-    memset(scratch, 0, (size_t)padded_bytes(f));
-    for (int64_t k = c * v->k; k < (c + 1) * v->k; k++) {
-        const char *dy = dense_plane(v, &f->from, n, k, scratch + padded_bytes(f));
-        v->kernels->input_grad(&v->window, &f->padded, dy, f->w + k * tap_bytes(v), scratch);
+static void correlate(const depthwise *f, const char *x, const char *dy, char *dw) {
+    const hz__window *w = &f->v->window;
+    const int64_t size = f->v->size;
+    if (is_dense(w)) {
+        const int64_t n = (w->out[0] - 1) * f->x_form.pitch + w->out[1];
+        f->kernels->correlate(n, f->v->q, f->offset, x, dy, dw);
+        return;
     }
-    v->kernels->unpad(&v->window, &f->padded, scratch, hz__planes_at(v, f->to, n, c).data);
+    for (int64_t oy = 0; oy < w->out[0]; oy++) {
+        f->kernels->correlate(w->out[1], f->v->q, f->offset, x + oy * w->stride[0] * f->x_form.pitch * size,
+                              dy + oy * f->dy_form.pitch * size, dw);
+    }
 }
-
-bool hz__conv2d_depthwise_input_grad(const hz__conv2d *v, const hz_tensor *dy, const hz_tensor *w,
-                                     const hz_tensor *dx, hz_error *err) {
-    hz_tensor taps;
-    hz_block *copy;
-    if (!taps_of(v, w, &taps, &copy, err)) return false;
-    const depthwise_task f = {.v = v,
-                              .padded = padded_of(&v->window),
-                              .from = hz__planes_of(dy),
-                              .w = taps.data,
-                              .to = hz__planes_of(dx)};
-    const int64_t room = padded_bytes(&f) + v->p * v->size;
-    const bool ok = hz__conv2d_run(v, &f, input_piece, v->n * v->groups, (size_t)room, err);
-    hz_block_unref(copy);
-    return ok;
-}
-
-/* ---- dw ---- */
 
 /* Piece: the filters of one channel, summed over the images in order. */
 static void weight_piece(const void *task, int64_t index, char *scratch) {
-    const depthwise_task *f = task;
+    const depthwise *f = task;
     const hz__conv2d *v = f->v;
-    char *dw = f->to.data + index * v->k * tap_bytes(v);
-    memset(dw, 0, (size_t)(v->k * tap_bytes(v)));
+    const int64_t filter = v->q * v->size;
+    char *dw = f->dw + index * v->k * filter, *dy = scratch + copy_size(f, &f->x_form) * v->size;
+    memset(dw, 0, (size_t)(v->k * filter));
     for (int64_t n = 0; n < v->n; n++) {
-        const hz__planes x = hz__planes_at(v, f->from, n, index);
-        v->kernels->pad(&v->window, &f->padded, x.data, x.stride, scratch);
+        copy_plane(f, &v->window, &f->x_form, hz__planes_at(v, f->x, n, index), scratch);
         for (int64_t k = 0; k < v->k; k++) {
-            const char *dy = dense_plane(v, &f->dy, n, index * v->k + k, scratch + padded_bytes(f));
-            v->kernels->weight_grad(&v->window, &f->padded, scratch, dy, dw + k * tap_bytes(v));
+            copy_plane(f, &v->output, &f->dy_form, hz__planes_at(v, f->dy, n, index * v->k + k), dy);
+            correlate(f, scratch, dy, dw + k * filter);
         }
     }
 }
 
 bool hz__conv2d_depthwise_weight_grad(const hz__conv2d *v, const hz_tensor *x, const hz_tensor *dy,
                                       const hz_tensor *dw, hz_error *err) {
-    const depthwise_task f = {.v = v,
-                              .padded = padded_of(&v->window),
-                              .from = hz__planes_of(x),
-                              .to = hz__planes_of(dw),
-                              .dy = hz__planes_of(dy)};
-    const int64_t room = padded_bytes(&f) + v->p * v->size;
-    return hz__conv2d_run(v, &f, weight_piece, v->groups, (size_t)room, err);
+    depthwise f = depthwise_of(v, x, dy, dw);
+    hz_block *block = hz_pool_get(v->ex->pool, (size_t)v->q * sizeof *f.offset);
+    if (!block)
+        return hz_fail(err, HZ_ENOMEM, "conv2d_weight_grad: no memory for %lld offsets", (long long)v->q);
+    f.offset = block->data;
+    set_offsets(&f);
+    const int64_t room = (copy_size(&f, &f.x_form) + copy_size(&f, &f.dy_form)) * v->size;
+    const bool ok = hz__conv2d_run(v, &f, weight_piece, v->groups, (size_t)room, err);
+    hz_block_unref(block);
+    return ok;
 }

@@ -80,12 +80,9 @@ bool hz__conv2d_winograd_input_grad(const hz__conv2d *v, const hz_tensor *dy, co
 bool hz__conv2d_winograd_weight_grad(const hz__conv2d *v, const hz_tensor *x, const hz_tensor *dy,
                                      const hz_tensor *dw, hz_error *err);
 
-/* One channel to a group: plane by plane (conv2d_depthwise.c). Only for calls that _fits says yes to. */
+/* One channel to a group: the weight gradient plane by plane (conv2d_depthwise.c). Only for calls that _fits says yes
+ * to. */
 bool hz__conv2d_depthwise_fits(const hz__conv2d *v);
-bool hz__conv2d_depthwise(const hz__conv2d *v, const hz_tensor *x, const hz_tensor *w, const hz_tensor *b,
-                          const hz_tensor *y, hz_error *err);
-bool hz__conv2d_depthwise_input_grad(const hz__conv2d *v, const hz_tensor *dy, const hz_tensor *w,
-                                     const hz_tensor *dx, hz_error *err);
 bool hz__conv2d_depthwise_weight_grad(const hz__conv2d *v, const hz_tensor *x, const hz_tensor *dy,
                                       const hz_tensor *dw, hz_error *err);
 

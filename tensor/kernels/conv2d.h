@@ -17,7 +17,7 @@ typedef struct hz__tile {
     int64_t n0, n1, p0, p1;
 } hz__tile;
 
-/* A plane with its padding, for depthwise convolution: row u, phase u % stride of the columns first, so that the
+/* A plane with its padding, for direct convolution: row u, phase u % stride of the columns first, so that the
  * pixels which one tap meets along an output row are neighbours. */
 typedef struct hz__padded {
     int64_t rows, pitch, phase; /* elements from row to row, and from phase to phase within a row */
@@ -41,17 +41,9 @@ typedef struct hz__conv2d_kernels {
     /* y[i·step] = x[i], i < n. */
     void (*spread)(int64_t n, const void *x, int64_t step, void *y);
 
-    /* One plane into its padded form, and back. */
+    /* One plane into its padded form. */
     void (*pad)(const hz__window *w, const hz__padded *f, const void *x, const int64_t *x_stride,
                 void *padded);
-    void (*unpad)(const hz__window *w, const hz__padded *f, const void *padded, void *x);
-    /* Depthwise on padded planes; taps is kernel[0]×kernel[1], contiguous, y and dy OH×OW, dy with strides. */
-    void (*forward)(const hz__window *w, const hz__padded *f, const void *padded, const void *taps,
-                    double bias, void *y);
-    void (*input_grad)(const hz__window *w, const hz__padded *f, const void *dy, const void *taps,
-                       void *padded);
-    void (*weight_grad)(const hz__window *w, const hz__padded *f, const void *padded, const void *dy,
-                        void *taps);
 } hz__conv2d_kernels;
 
 extern const hz__conv2d_kernels hz__conv2d_f32_c, hz__conv2d_f64_c;

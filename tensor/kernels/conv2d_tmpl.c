@@ -1,4 +1,4 @@
-/* conv2d_tmpl.c: the inner loops of convolution: tiles of the im2col matrix, and depthwise convolution.
+/* conv2d_tmpl.c: the inner loops of convolution: tiles of the im2col matrix, and padded copies.
  *
  * What tensor/kernels/conv2d.h promises, in loops over output rows: for one weight position the pixels met along
  * an output row are `stride` apart in an input row, so every loop here runs along a row. The table is at the end.
@@ -226,12 +226,7 @@ static void spread(int64_t n, const void *x, int64_t step, void *y) {
     }
 }
 
-/* ---- depthwise ---- */
-
-/* Where column u of the padded plane lies within its row. */
-static int64_t padded_column(const hz__window *w, const hz__padded *f, int64_t u) {
-    return u % w->stride[1] * f->phase + u / w->stride[1];
-}
+/* ---- padding ---- */
 
 /* Columns u, u + stride, … of a padded row and the input columns they show: [lo, hi) in steps of the stride. */
 static hz__span phase_span(const hz__window *w, const hz__padded *f, int64_t u) {
@@ -262,83 +257,6 @@ static void pad(const hz__window *w, const hz__padded *f, const void *x, const i
     }
 }
 
-static void unpad(const hz__window *w, const hz__padded *f, const void *padded, void *x) {
-    zero(w->in[0] * w->in[1], x);
-    for (int64_t v = hz__larger(0, w->pad[0]); v < hz__smaller(f->rows, w->in[0] + w->pad[0]); v++) {
-        const real *row = (const real *)padded + v * f->pitch;
-        real *x_row = (real *)x + (v - w->pad[0]) * w->in[1];
-        for (int64_t u = 0; u < w->stride[1]; u++) {
-            const hz__span in = phase_span(w, f, u);
-            if (in.lo == in.hi) continue;
-            const int64_t ix = u + in.lo * w->stride[1] - w->pad[1];
-            for (int64_t i = in.lo; i < in.hi; i++) {
-                x_row[ix + (i - in.lo) * w->stride[1]] = row[u * f->phase + i];
-            }
-        }
-    }
-}
-
-/* First pixel that tap (r, s) meets in output row oy. */
-static int64_t padded_at(const hz__window *w, const hz__padded *f, int64_t oy, int64_t r, int64_t s) {
-    return (oy * w->stride[0] + r * w->dilation[0]) * f->pitch + padded_column(w, f, s * w->dilation[1]);
-}
-
-static void axpy(int64_t n, real a, const real *restrict x, real *restrict y) {
-    for (int64_t i = 0; i < n; i++) y[i] += a * x[i];
-}
-
-static real dot(int64_t n, const real *restrict x, const real *restrict y) {
-    enum { LANES = 64 / sizeof(real) };
-    real lane[LANES] = {0}, sum = 0;
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        for (int l = 0; l < LANES; l++) lane[l] += x[i + l] * y[i + l];
-    }
-    for (; i < n; i++) lane[0] += x[i] * y[i];
-    for (int l = 0; l < LANES; l++) sum += lane[l];
-    return sum;
-}
-
-static void forward(const hz__window *w, const hz__padded *f, const void *padded, const void *taps,
-                    double bias, void *y) {
-    for (int64_t oy = 0; oy < w->out[0]; oy++) {
-        real *row = (real *)y + oy * w->out[1];
-        for (int64_t i = 0; i < w->out[1]; i++) row[i] = (real)bias;
-        for (int64_t r = 0; r < w->kernel[0]; r++) {
-            for (int64_t s = 0; s < w->kernel[1]; s++) {
-                axpy(w->out[1], ((const real *)taps)[r * w->kernel[1] + s],
-                     (const real *)padded + padded_at(w, f, oy, r, s), row);
-            }
-        }
-    }
-}
-
-static void input_grad(const hz__window *w, const hz__padded *f, const void *dy, const void *taps,
-                       void *padded) {
-    for (int64_t oy = 0; oy < w->out[0]; oy++) {
-        const real *row = (const real *)dy + oy * w->out[1];
-        for (int64_t r = 0; r < w->kernel[0]; r++) {
-            for (int64_t s = 0; s < w->kernel[1]; s++) {
-                axpy(w->out[1], ((const real *)taps)[r * w->kernel[1] + s], row,
-                     (real *)padded + padded_at(w, f, oy, r, s));
-            }
-        }
-    }
-}
-
-static void weight_grad(const hz__window *w, const hz__padded *f, const void *padded, const void *dy,
-                        void *taps) {
-    for (int64_t oy = 0; oy < w->out[0]; oy++) {
-        const real *row = (const real *)dy + oy * w->out[1];
-        for (int64_t r = 0; r < w->kernel[0]; r++) {
-            for (int64_t s = 0; s < w->kernel[1]; s++) {
-                ((real *)taps)[r * w->kernel[1] + s] +=
-                    dot(w->out[1], (const real *)padded + padded_at(w, f, oy, r, s), row);
-            }
-        }
-    }
-}
-
 const hz__conv2d_kernels HZ_KERNEL(conv2d) = {
     .im2col = im2col,
     .col2im = col2im,
@@ -346,8 +264,4 @@ const hz__conv2d_kernels HZ_KERNEL(conv2d) = {
     .add = add,
     .spread = spread,
     .pad = pad,
-    .unpad = unpad,
-    .forward = forward,
-    .input_grad = input_grad,
-    .weight_grad = weight_grad,
 };

@@ -1,4 +1,4 @@
-/* direct.h: the inner loop of direct convolution, one per dtype and instruction set. Private.
+/* direct.h: the inner loops of direct convolution, a table per dtype and instruction set. Private.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef HZ_TENSOR_KERNELS_DIRECT_H
@@ -14,6 +14,10 @@ typedef struct hz__direct_kernels {
      * Both x and y are read and written in whole vectors: up to lanes − 1 elements further. */
     void (*run)(int64_t rows, int64_t n, int64_t taps, const int64_t *offset, const void *x, const void *w,
                 const void *bias, void *y, int64_t ld);
+
+    /* sum[q] += Σ_p dy[p] · x[offset[q] + p],  q < taps, p < n. Whole vectors are read: dy is 0 from n on. */
+    void (*correlate)(int64_t n, int64_t taps, const int64_t *offset, const void *x, const void *dy,
+                      void *sum);
 } hz__direct_kernels;
 
 extern const hz__direct_kernels hz__direct_f32_c, hz__direct_f64_c;

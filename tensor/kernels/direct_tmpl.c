@@ -1,5 +1,5 @@
-/* direct_tmpl.c: the inner loop of direct convolution, see tensor/kernels/direct.h: some rows of y by some vectors of
- * pixels stay in registers while the taps go by.
+/* direct_tmpl.c: the inner loops of direct convolution, see tensor/kernels/direct.h. Some rows of y by some vectors of
+ * pixels stay in registers while the taps go by; in the adjoint, the sums of some taps do while the pixels go by.
  *
  * SPDX-License-Identifier: MIT */
 #include <string.h>
@@ -23,7 +23,7 @@ enum { BYTES = 32, MOST_ROWS = 6, FEW_ROWS = 3, FEW = 4, SOME = 2 }; /* 1 … 3,
 #else
 enum { BYTES = 16, MOST_ROWS = 6, FEW_ROWS = 3, FEW = 4, SOME = 2 };
 #endif
-enum { LANES = BYTES / sizeof(real) };
+enum { LANES = BYTES / sizeof(real), MOST_TAPS = 9 };
 
 typedef real vec __attribute__((vector_size(BYTES)));
 
@@ -127,4 +127,33 @@ static void run(int64_t rows, int64_t n, int64_t taps, const int64_t *offset, co
     }
 }
 
-const hz__direct_kernels HZ_KERNEL(direct) = {.rows = MOST_ROWS, .lanes = LANES, .run = run};
+/* ---- the adjoint in w ---- */
+
+HZ_INLINE void correlate_block(const int taps, int64_t n, const int64_t *offset, const real *x,
+                               const real *dy, real *sum) {
+    vec lanes[MOST_TAPS] = {{0}};
+    for (int64_t p = 0; p < n; p += LANES) {
+        const vec d = load(dy + p);
+        for (int q = 0; q < taps; q++) lanes[q] += d * load(x + offset[q] + p);
+    }
+    for (int q = 0; q < taps; q++) {
+        for (int l = 0; l < LANES; l++) sum[q] += lanes[q][l];
+    }
+}
+
+/* A 3×3 kernel at once, or its rows, or what is left. */
+static void correlate(int64_t n, int64_t taps, const int64_t *offset, const void *x, const void *dy,
+                      void *sum) {
+    int64_t q = 0;
+    for (; q + MOST_TAPS <= taps; q += MOST_TAPS)
+        correlate_block(MOST_TAPS, n, offset + q, x, dy, (real *)sum + q);
+    for (; q + 3 <= taps; q += 3) correlate_block(3, n, offset + q, x, dy, (real *)sum + q);
+    for (; q < taps; q++) correlate_block(1, n, offset + q, x, dy, (real *)sum + q);
+}
+
+const hz__direct_kernels HZ_KERNEL(direct) = {
+    .rows = MOST_ROWS,
+    .lanes = LANES,
+    .run = run,
+    .correlate = correlate,
+};
