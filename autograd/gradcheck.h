@@ -38,7 +38,7 @@ typedef struct hz_gradcheck_opts {
 typedef struct hz_gradcheck_report {
     bool ok;
     int64_t compared;   /* pairs of numbers compared */
-    int64_t nonzero;    /* of these, pairs in which either is not zero */
+    int64_t nonzero;    /* of these, pairs in which either is beyond atol */
     int64_t mismatched; /* of these, pairs that disagree */
     int64_t kinks;      /* pairs not judged because of a kink within the step */
     int order;          /* order, input and element of the worst disagreement */

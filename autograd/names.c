@@ -55,6 +55,8 @@ static bool grow_names(hz_tape *t) {
 hz_var hz_name(hz_var x, const char *name) {
     if (!hz_ok(x)) return x;
     hz_tape *t = x.tape;
+    if (!*name && !t->scope_len)
+        return hz_tape_fail(t, HZ_EINVAL, "hz_name: an empty name outside any scope");
     char full[2 * HZ__SCOPE_MAX];
     int n = snprintf(full, sizeof full, "%s%s%s", t->scope, t->scope_len && *name ? "." : "", name);
     if (n < 0 || (size_t)n >= sizeof full)

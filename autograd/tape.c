@@ -46,7 +46,8 @@ hz_tape *hz_tape_new(const hz_tape_opts *opts) {
     t->arena.alloc = t->sweeps.alloc = t->alloc;
     t->exec = (hz_exec){.pool = hz_pool_new(&t->alloc),
                         .threads = hz_threads_resolve(opts->threads),
-                        .isa = hz_isa_resolve(opts->isa)};
+                        .isa = hz_isa_resolve(opts->isa),
+                        .winograd = opts->winograd};
     if (!t->exec.pool || !add_chunk(t)) {
         hz_tape_free(t);
         return NULL;

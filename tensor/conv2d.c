@@ -142,7 +142,7 @@ bool hz_conv2d_map(const hz_exec *ex, const hz_conv2d_geometry *g, const hz_tens
     if (hz_numel(x) == 0 || hz_numel(w) == 0) return only_bias(ex, b, y, err);
     const hz__conv2d v = hz__conv2d_numbers(ex, g, x, w, y);
     if (hz__conv2d_direct_fits(&v)) return hz__conv2d_direct(&v, x, w, b, y, err);
-    if (hz__conv2d_winograd_fits(&v)) return hz__conv2d_winograd(&v, x, w, b, y, err);
+    if (ex->winograd && hz__conv2d_winograd_fits(&v)) return hz__conv2d_winograd(&v, x, w, b, y, err);
     return hz__conv2d_gemm(&v, x, w, b, y, err);
 }
 

@@ -406,7 +406,8 @@ static void scalar_row(const map *m, int64_t n, char *const *p, const int64_t *s
 
 void hz_map_scalar(const hz_exec *ex, double (*f)(double x, double a, double b), const hz_tensor *x, double a,
                    double b, const hz_tensor *y) {
-    const hz_exec serial = {ex->pool, 1, ex->isa}; /* nobody promised that f may run on several threads */
+    hz_exec serial = *ex;
+    serial.threads = 1; /* nobody promised that f may run on several threads */
     map m = {.row = scalar_row,
              .operands = 2,
              .unit_steps = true,

@@ -27,6 +27,7 @@ typedef struct hz_exec {
     hz_pool *pool; /* scratch memory; never NULL when a kernel runs */
     int threads;   /* threads a kernel may use, ≥ 1 */
     hz_isa isa;    /* resolved: never HZ_ISA_AUTO when a kernel runs */
+    bool winograd; /* forward convolutions by Winograd's algorithm, too; see hz_tape_opts */
 } hz_exec;
 
 /* The best level this machine and this build have, at most `wanted` (HZ_ISA_AUTO: no limit). */

@@ -71,6 +71,34 @@ static int nothing(hz_tape *t, const hz_var *x, int n, hz_var *y, void *ctx) {
     return 0;
 }
 
+static int tiny_square(hz_tape *t, const hz_var *x, int n, hz_var *y, void *ctx) {
+    (void)t, (void)n, (void)ctx;
+    y[0] = hz_scale(hz_mul(x[0], x[0]), 1e-9);
+    return 1;
+}
+
+Test(gradcheck, gradients_below_the_tolerance_prove_nothing) {
+    cr_assert_not(check(tiny_square, NULL));
+    cr_assert_eq(report.nonzero, 0);
+    cr_assert(check(tiny_square, &(hz_gradcheck_opts){.atol = 1e-12, .rtol = 1e-3}), "%s", report.text);
+}
+
+Test(gradcheck, an_empty_input_is_not_a_success) {
+    hz_tensor x = hz_tensor_of(data, HZ_F64, HZ_DIMS(0));
+    cr_assert_not(hz_gradcheck_function(cube, NULL, &x, 1, NULL, &report));
+}
+
+Test(gradcheck, an_order_it_does_not_know_is_refused) {
+    cr_assert_not(check(cube, &(hz_gradcheck_opts){.order = 7}));
+    cr_assert(strstr(report.text, "7"), "%s", report.text);
+}
+
+Test(gradcheck, samples_that_never_run_the_op_fail) {
+    hz_op op = hz_op_mul;
+    cr_assert_not(hz_gradcheck(&op, NULL, &report), "another op by address");
+    cr_assert(strstr(report.text, "does not run"), "%s", report.text);
+}
+
 Test(gradcheck, nothing_compared_is_a_failure) {
     cr_assert_not(check(nothing, NULL));
     cr_assert(strstr(report.text, "nothing compared"), "%s", report.text);

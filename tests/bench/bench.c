@@ -149,7 +149,7 @@ void bench_run(bench *b, const workload *w) {
         return;
     }
     hz_error err = {HZ_ENOMEM, "no memory for a tape"};
-    hz_tape *t = hz_tape_new(&(hz_tape_opts){.threads = b->threads});
+    hz_tape *t = hz_tape_new(&(hz_tape_opts){.threads = b->threads, .winograd = !b->exact});
     timing s = t ? measure(b, w, t) : (timing){0};
     if (t && hz_tape_ok(t, &err)) {
         print_line(b, w, &s);
@@ -175,6 +175,8 @@ static void print_help(void) {
            "  --threads N   threads of the kernels; default: 1\n"
            "  --budget S    seconds of measuring per workload; default: 1\n"
            "  --tag TEXT    a field \"tag\" in every line\n"
+           "  --exact       forward convolutions without Winograd's algorithm, as a tape does unless told "
+           "otherwise\n"
            "  --cpu-time    take processor time, not time passed: for one thread beside other programs\n"
            "  --list        print the names of the workloads and measure nothing\n\n"
            "One line of JSON per workload on standard output. Pin the program when measuring one thread\n"
@@ -218,6 +220,10 @@ static bool read_arguments(bench *b, int argc, char **argv) {
     for (int k = 1; k < argc; k++) {
         if (strcmp(argv[k], "--list") == 0) {
             b->list = true;
+            continue;
+        }
+        if (strcmp(argv[k], "--exact") == 0) {
+            b->exact = true;
             continue;
         }
         if (strcmp(argv[k], "--cpu-time") == 0) {

@@ -12,6 +12,7 @@
 
 typedef struct bench {
     int threads;       /* of every kernel */
+    bool exact;        /* forward convolutions without Winograd's algorithm */
     double budget;     /* seconds of measuring per workload */
     const char *only;  /* globs "group" or "group/name", separated by commas; NULL: everything */
     const char *tag;   /* printed with every line, or NULL */

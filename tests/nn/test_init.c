@@ -28,7 +28,7 @@ static numbers numbers_of(const hz_tensor *t) {
 }
 
 static hz_exec exec_of(int threads) {
-    return (hz_exec){hz_pool_new(NULL), threads, hz_isa_resolve(HZ_ISA_AUTO)};
+    return (hz_exec){.pool = hz_pool_new(NULL), .threads = threads, .isa = hz_isa_resolve(HZ_ISA_AUTO)};
 }
 
 static hz_tensor weight(hz_dtype dtype, int rank, const int64_t *dim) {

@@ -58,7 +58,7 @@ static pair *make_pair(void) {
     p->grad[0] = hz_tensor_of(p->da, HZ_F64, HZ_DIMS(2, 3));
     p->grad[1] = hz_tensor_of(p->db, HZ_F64, HZ_DIMS(B));
     p->pool = hz_pool_new(NULL);
-    p->ex = (hz_exec){p->pool, 1, hz_isa_resolve(HZ_ISA_AUTO)};
+    p->ex = (hz_exec){.pool = p->pool, .threads = 1, .isa = hz_isa_resolve(HZ_ISA_AUTO)};
     return p;
 }
 

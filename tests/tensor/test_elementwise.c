@@ -10,7 +10,7 @@
 static const hz_dtype floats[] = {HZ_F32, HZ_F64};
 
 static hz_exec exec_of(hz_isa isa, int threads) {
-    return (hz_exec){NULL, threads, isa};
+    return (hz_exec){.threads = threads, .isa = isa};
 }
 
 static hz_isa best(void) {

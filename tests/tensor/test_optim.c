@@ -62,7 +62,7 @@ static void draw(arrays *a) {
 }
 
 static void update(const arrays *a, hz_update rule, hz_isa isa, int threads, const hz_update_args *args) {
-    const hz_exec ex = {NULL, threads, isa};
+    const hz_exec ex = {.pool = NULL, .threads = threads, .isa = isa};
     hz_update_item item = {
         .dtype = a->dtype, .n = a->n, .param = a->data[0], .grad = a->data[1], .args = *args};
     for (int k = 0; k < HZ_UPDATE_STATES; k++) item.state[k] = a->data[2 + k];
@@ -169,7 +169,7 @@ Test(update, divides_many_items_as_it_does_one) {
     static const int64_t sizes[] = {1, 0, 1023, 1025, 70000, 5, 60001, 2048, 64873, 1024};
     float *p[3], *g = malloc(N * sizeof *g);
     hz_tensor grad = hz_tensor_of(g, HZ_F32, HZ_DIMS(N));
-    hz_random_fill_normal(&(hz_exec){NULL, 1, HZ_ISA_C}, 1, 1, 0, 1, &grad);
+    hz_random_fill_normal(&(hz_exec){.threads = 1, .isa = HZ_ISA_C}, 1, 1, 0, 1, &grad);
     for (int run = 0; run < 3; run++) {
         hz_update_item item[10];
         int64_t at = 0;
@@ -185,8 +185,8 @@ Test(update, divides_many_items_as_it_does_one) {
             at += n;
         }
         cr_assert_eq(at, N);
-        hz_update_run(&(hz_exec){NULL, run == 2 ? 3 : 1, hz_isa_resolve(HZ_ISA_AUTO)}, HZ_UPDATE_SGD, item,
-                      items);
+        hz_update_run(&(hz_exec){.threads = run == 2 ? 3 : 1, .isa = hz_isa_resolve(HZ_ISA_AUTO)},
+                      HZ_UPDATE_SGD, item, items);
     }
     cr_expect_eq(p[0][N - 1], -0.5F * g[N - 1]);
     cr_expect_eq(memcmp(p[0], p[1], N * sizeof **p), 0);

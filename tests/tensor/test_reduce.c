@@ -8,7 +8,7 @@
 #include "tensor/reduce.h"
 
 static hz_exec exec_of(hz_isa isa, int threads) {
-    return (hz_exec){hz_pool_new(NULL), threads, isa};
+    return (hz_exec){.pool = hz_pool_new(NULL), .threads = threads, .isa = isa};
 }
 
 static hz_isa best(void) {
@@ -601,7 +601,8 @@ Test(reduce, says_so_when_memory_is_out_and_succeeds_once_there_is_enough) {
                 hz_pool *pool = hz_pool_new(&(const hz_allocator){failing_alloc, failing_free, &f});
                 hz_error err = {0};
                 if (!pool) continue;
-                done = runs[k](&(const hz_exec){pool, 1, best()}, &x.t, axes, &y.t, &err);
+                done = runs[k](&(const hz_exec){.pool = pool, .threads = 1, .isa = best()}, &x.t, axes, &y.t,
+                               &err);
                 cr_assert(done || err.code == HZ_ENOMEM, "run %d over axes %#x", k, axes);
                 cr_assert(hz_pool_get_stats(pool).used == 0);
                 hz_pool_free(pool);
