@@ -210,7 +210,7 @@ Test(vmath, is_within_its_bound_of_the_exact_value) {
     for (hz_isa isa = HZ_ISA_C; isa <= hz_isa_resolve(HZ_ISA_AUTO); isa++)
         for (int k = 0; k < SUBJECTS; k++)
             for (hz_dtype dtype = HZ_F32; dtype <= HZ_F64; dtype++) {
-                const hz_exec ex = {NULL, 1, isa};
+                const hz_exec ex = {.threads = 1, .isa = isa};
                 const hz_tensor x = hz_tensor_of(x_memory, dtype, 1, &n),
                                 y = hz_tensor_of(y_memory, dtype, 1, &n);
                 for (int64_t i = 0; i < n; i++) hz_set_flat(&x, i, draw(&state));
@@ -228,7 +228,7 @@ Test(vmath, exp_and_tanh_hold_their_bounds_over_all_of_f32) {
             int64_t n = 0;
             for (; n < N && bits <= UINT32_MAX; n++, bits += STEP)
                 memcpy(&x[n], &(uint32_t){(uint32_t)bits}, 4);
-            const hz_exec ex = {NULL, 1, isa};
+            const hz_exec ex = {.threads = 1, .isa = isa};
             const hz_tensor in = hz_tensor_of(x_memory, HZ_F32, 1, &n),
                             out = hz_tensor_of(y_memory, HZ_F32, 1, &n);
             for (size_t k = 0; k < sizeof inlined / sizeof *inlined; k++)
@@ -245,7 +245,7 @@ Test(vmath, keeps_its_head_at_special_arguments) {
     for (hz_isa isa = HZ_ISA_C; isa <= hz_isa_resolve(HZ_ISA_AUTO); isa++)
         for (int k = 0; k < SUBJECTS; k++)
             for (hz_dtype dtype = HZ_F32; dtype <= HZ_F64; dtype++) {
-                const hz_exec ex = {NULL, 1, isa};
+                const hz_exec ex = {.threads = 1, .isa = isa};
                 const hz_tensor x = hz_tensor_of(x_memory, dtype, 1, &n),
                                 y = hz_tensor_of(y_memory, dtype, 1, &n);
                 for (int64_t i = 0; i < n; i++) hz_set_flat(&x, i, special[i]);
@@ -258,7 +258,7 @@ Test(vmath, does_not_depend_on_where_a_value_lies) {
     for (hz_isa isa = HZ_ISA_C; isa <= hz_isa_resolve(HZ_ISA_AUTO); isa++)
         for (int k = 0; k < SUBJECTS; k++)
             for (hz_dtype dtype = HZ_F32; dtype <= HZ_F64; dtype++) {
-                const hz_exec ex = {NULL, 1, isa};
+                const hz_exec ex = {.threads = 1, .isa = isa};
                 const int64_t n = random_int(&state, 1, 70), one = 1;
                 const hz_tensor x = hz_tensor_of(x_memory, dtype, 1, &n),
                                 y = hz_tensor_of(y_memory, dtype, 1, &n);
@@ -282,7 +282,7 @@ Test(vmath, power_takes_each_element_to_its_own_exponent) {
     const int64_t n = sizeof base / sizeof base[0];
     for (hz_isa isa = HZ_ISA_C; isa <= hz_isa_resolve(HZ_ISA_AUTO); isa++)
         for (hz_dtype dtype = HZ_F32; dtype <= HZ_F64; dtype++) {
-            const hz_exec ex = {NULL, 1, isa};
+            const hz_exec ex = {.threads = 1, .isa = isa};
             const double eps = dtype == HZ_F32 ? FLT_EPSILON : DBL_EPSILON;
             const hz_tensor x = hz_tensor_of(x_memory, dtype, 1, &n),
                             y = hz_tensor_of(y_memory, dtype, 1, &n);
@@ -306,7 +306,7 @@ Test(vmath, squares_and_reciprocals_are_exact_powers) {
     const int64_t n = 3;
     float memory[] = {3, -1.5f, 1e-3f}, result[3];
     const hz_tensor x = hz_tensor_of(memory, HZ_F32, 1, &n), y = hz_tensor_of(result, HZ_F32, 1, &n);
-    const hz_exec ex = {NULL, 1, hz_isa_resolve(HZ_ISA_AUTO)};
+    const hz_exec ex = {.threads = 1, .isa = hz_isa_resolve(HZ_ISA_AUTO)};
     hz_map1(&ex, HZ_POW_SCALAR, &x, 2, 0, &y);
     for (int i = 0; i < 3; i++) cr_assert(result[i] == memory[i] * memory[i]);
     hz_map1(&ex, HZ_POW_SCALAR, &x, -1, 0, &y);
