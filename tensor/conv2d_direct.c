@@ -17,7 +17,8 @@
 
 enum {
     FEW_CHANNELS = 4, /* to read, */
-    FEW_FILTERS = 12, /* or to write: then it pays */
+    FEW_FILTERS = 12, /* or to write, */
+    FEW_TAPS = 50,    /* channels·R·S: where it pays, see the end */
     MOST_STRIDE = 8,  /* phases are s×s */
     MOST_REACH = 64,  /* dilation·(kernel − 1): what the copy has beyond the rows and columns needed */
     BAND_BYTES = 512 << 10, /* of the padded copy */
@@ -317,7 +318,7 @@ const hz__direct_kernels *hz__direct_table(hz_dtype dtype, hz_isa isa) {
     return f32 ? &hz__direct_f32_c : &hz__direct_f64_c;
 }
 
-/* Within the bounds of the arrays above, more than one tap, and every phase has one (low and high are known). */
+/* Within the bounds of the arrays above, and not a mere product. */
 static bool has_form(const hz__conv2d *v) {
     const hz__window *w = &v->window;
     for (int axis = 0; axis < 2; axis++) {
@@ -332,6 +333,9 @@ static bool has_form(const hz__conv2d *v) {
 bool hz__conv2d_direct_fits(const hz__conv2d *v) {
     return has_form(v) && (v->c <= FEW_CHANNELS || v->k <= FEW_FILTERS / 2);
 }
+
+/* A product of few rows, Wᵀ·dY, is quick too, so there must be more to win. */
 bool hz__conv2d_direct_input_grad_fits(const hz__conv2d *v) {
-    return has_form(v) && v->c <= FEW_FILTERS;
+    return has_form(v) &&
+           ((v->c <= FEW_FILTERS && v->q >= FEW_TAPS) || (v->c <= FEW_CHANNELS && v->k <= FEW_CHANNELS));
 }
