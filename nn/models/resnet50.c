@@ -43,10 +43,12 @@ static hz_var bottleneck(hz_net *net, int stage, char block, int number, hz_var 
 
 hz_var hz_resnet50(hz_net *net, hz_var x) { /* (N, 3, 224, 224) */
     static const int blocks[] = {3, 4, 6, 3};
-    const hz_pool2d_opts pool = {.kernel = {3, 3}, .stride = {2, 2}, .pad = {1, 1}};
+    static const int64_t border[] = {0, 0, 1, 1}; /* of zeros: the maximum sees them, as in training */
+    const hz_pool2d_opts pool = {.kernel = {3, 3}, .stride = {2, 2}};
     x = hz_layer_conv2d(net, "conv1", x, &(hz_conv2d_opts){.stride = {2, 2}, .pad = {3, 3}});
     x = hz_name(hz_relu(hz_layer_batch_norm(net, "bn_conv1", x, eps)), "activation"); /* (N, 64, 112, 112) */
-    x = hz_name(hz_max_pool2d(x, &pool), "max_pooling2d");                            /* (N, 64, 56, 56) */
+    x = hz_name(hz_pad(x, border, border, HZ_PAD_CONSTANT, 0), "pool1_pad");
+    x = hz_name(hz_max_pool2d(x, &pool), "max_pooling2d"); /* (N, 64, 56, 56) */
     for (int stage = 2, number = 0; stage <= 5; stage++)
         for (int k = 0; k < blocks[stage - 2]; k++) x = bottleneck(net, stage, (char)('a' + k), number++, x);
     x = hz_name(hz_mean(x, HZ_AXIS(2) | HZ_AXIS(3), false), "avg_pool"); /* (N, 2048) */
