@@ -47,9 +47,6 @@ void hz__scope_cut(hz_tape *t, uint32_t len);
 
 /* ---- rules.c ---- */
 
-/* '*', '?' and [sets] against a whole name; '.' and '/' are the same. */
-bool hz__glob(const char *pattern, const char *name);
-
 /* The first rule of the list that is for n, or −1. */
 int hz__rule_for(const hz_rules *rules, const hz_node *n);
 

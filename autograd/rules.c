@@ -26,7 +26,7 @@ static bool in_set(const char *p, char c, const char **end) {
 }
 
 /* One pass with a single point of return: after a mismatch, let the last '*' swallow one character more. */
-bool hz__glob(const char *pattern, const char *name) {
+bool hz_glob(const char *pattern, const char *name) {
     const char *star = NULL, *resume = NULL;
     while (*name) {
         const char *next = pattern + 1;
@@ -52,9 +52,9 @@ bool hz__glob(const char *pattern, const char *name) {
 /* Any of the node's names will do. */
 static bool name_matches(const char *pattern, const hz_node *n) {
     if (!n->name) return false;
-    if (hz__glob(pattern, n->name)) return true;
+    if (hz_glob(pattern, n->name)) return true;
     for (uint32_t k = 0; k < n->tape->n_names; k++)
-        if (n->tape->name[k].id == n->id && hz__glob(pattern, n->tape->name[k].text)) return true;
+        if (n->tape->name[k].id == n->id && hz_glob(pattern, n->tape->name[k].text)) return true;
     return false;
 }
 

@@ -136,6 +136,9 @@ hz_var hz_lookup(hz_tape *t, const char *name);
 /* All names in the order given: name number k (0 …) and its variable; NULL past the end. */
 const char *hz_tape_name(hz_tape *t, uint32_t k, hz_var *x);
 
+/* Does the whole name fit the pattern of *, ? and [sets]? '.' and '/' are the same. */
+bool hz_glob(const char *pattern, const char *name);
+
 /* 'relu "fire2.relu"' or 'relu #17': how errors speak of a node. */
 typedef struct hz_node_text {
     char s[128];

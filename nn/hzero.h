@@ -19,6 +19,7 @@
 #include "nn/layers.h"
 #include "nn/model.h"
 #include "nn/optim.h"
+#include "nn/params.h"
 #include "nn/preprocess.h"
 #include "nn/schedule.h"
 #include "nn/weights.h"

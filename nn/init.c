@@ -244,3 +244,28 @@ bool hz_init_orthogonal(const hz_exec *ex, const hz_init_opts *opts, const hz_te
     hz_block_unref(block);
     return ok || hz_fail(err, HZ_ENUMERIC, "%s: the vectors drawn are dependent", hz_shape_str(w).s);
 }
+
+/* ---- any of these ---- */
+
+bool hz_init(const hz_exec *ex, const hz_initial *how, uint64_t seed, uint64_t stream, const hz_tensor *w,
+             hz_error *err) {
+    const hz_init_opts o = {
+        .seed = seed, .stream = stream, .fan = how->fan, .gain = how->gain, .normal = how->normal};
+    switch (how->kind) {
+    case HZ_INITIAL_CONSTANT:
+        return hz_init_constant(ex, how->a, w, err);
+    case HZ_INITIAL_UNIFORM:
+        return hz_init_uniform(ex, &o, how->a, how->b, w, err);
+    case HZ_INITIAL_NORMAL:
+        return hz_init_normal(ex, &o, how->a, how->b, w, err);
+    case HZ_INITIAL_TRUNCATED_NORMAL:
+        return hz_init_truncated_normal(ex, &o, how->a, how->b, how->lo, how->hi, w, err);
+    case HZ_INITIAL_KAIMING:
+        return hz_init_kaiming(ex, &o, w, err);
+    case HZ_INITIAL_XAVIER:
+        return hz_init_xavier(ex, &o, w, err);
+    case HZ_INITIAL_ORTHOGONAL:
+        return hz_init_orthogonal(ex, &o, w, err);
+    }
+    return hz_fail(err, HZ_EINVAL, "there is no initialiser number %d", (int)how->kind);
+}

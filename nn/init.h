@@ -54,6 +54,30 @@ bool hz_init_normal(const hz_exec *ex, const hz_init_opts *opts, double mean, do
                     hz_error *err); /* std ≥ 0 */
 bool hz_init_constant(const hz_exec *ex, double value, const hz_tensor *w, hz_error *err);
 
+/* ---- any of these, as a value ---- */
+
+typedef enum hz_initial_kind {
+    HZ_INITIAL_CONSTANT = 0,     /* a */
+    HZ_INITIAL_UNIFORM,          /* in [a, b) */
+    HZ_INITIAL_NORMAL,           /* mean a, standard deviation b */
+    HZ_INITIAL_TRUNCATED_NORMAL, /* the same, cut off outside [lo, hi] */
+    HZ_INITIAL_KAIMING,
+    HZ_INITIAL_XAVIER,
+    HZ_INITIAL_ORTHOGONAL
+} hz_initial_kind;
+
+/* How a parameter begins; all zero: with zeros. The seed and the stream are whose it is. */
+typedef struct hz_initial {
+    hz_initial_kind kind;
+    double a, b, lo, hi; /* as the kind says */
+    double gain;         /* of Kaiming, Xavier, orthogonal: see hz_init_opts */
+    hz_fan fan;
+    bool normal;
+} hz_initial;
+
+bool hz_init(const hz_exec *ex, const hz_initial *how, uint64_t seed, uint64_t stream, const hz_tensor *w,
+             hz_error *err);
+
 /* Fans of a weight of rank ≥ 2; HZ_ESHAPE otherwise. */
 bool hz_init_fans(const hz_tensor *w, int64_t *fan_in, int64_t *fan_out, hz_error *err);
 

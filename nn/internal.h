@@ -12,4 +12,12 @@ static inline bool hz__ends_with(const char *s, const char *end) {
     return n >= m && strcmp(s + n - m, end) == 0;
 }
 
+/* Alphabetical order of names; '.' and '/' are the same. */
+static inline int hz__compare_names(const char *a, const char *b) {
+    for (;; a++, b++) {
+        const int x = *a == '/' ? '.' : (unsigned char)*a, y = *b == '/' ? '.' : (unsigned char)*b;
+        if (x != y || !x) return x - y;
+    }
+}
+
 #endif

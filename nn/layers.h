@@ -1,19 +1,27 @@
-/* layers.h: what model definitions are written with: layers that find their parameters by name.
+/* layers.h: what networks are written with: layers that know their parameters by name.
  *
- *   hz_net net = {.tape = t, .weights = w};
- *   hz_var y = hz_relu(hz_layer_conv2d(&net, "conv1", x, &(hz_conv2d_opts){.stride = {2, 2}}));
+ *   hz_var lenet(hz_net *net, hz_var x) {                                                    (N, 1, 28, 28)
+ *       x = hz_relu(hz_layer_conv2d(net, "conv1", x, &(hz_conv2d_layer){.out = 6, .kernel = {5, 5}, .opts.pad = {2, 2}}));
+ *       …
+ *       return hz_name(hz_layer_linear(net, "fc3", x, &(hz_linear_layer){.out = 10}), "logits");        (N, 10)
+ *   }
  *
- * The layer "conv1" takes its parameters from "conv1.weight" and, if there is one, "conv1.bias". Each becomes a leaf
- * named so, and the layer's output is named "conv1", so that hz_find and hz_unit reach it and errors name it. Inside
- * hz_net_enter(&net, "fire2") the same layer is "fire2.conv1", in the weights and on the tape. See nn/models/ for whole
- * networks.
+ * A network is such a function. Given a tape it records itself: with parameters from a file of weights, or from a store
+ * (params.h), which makes those that it lacks; the one definition serves training, evaluation and looking inside.
  *
- * Like ops, layers return the inert variable on failure and leave the reason with the tape.
+ * The layer "conv1" takes its parameters from "conv1.weight" and "conv1.bias". Each becomes a leaf named so, and the
+ * layer's output is named "conv1", so that hz_find and hz_unit reach it and errors name it. Inside hz_net_enter(&net,
+ * "fire2") the same layer is "fire2.conv1", in the weights and on the tape. See nn/models/ for whole networks, and
+ * nn/layers/ for how a layer is written: a screen of code.
+ *
+ * Sizes that a layer's options leave 0 are those of the weights, which must then be there already. Names, layouts and
+ * first values are PyTorch's. Like ops, layers return the inert variable on failure and leave the reason with the tape.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef HZ_NN_LAYERS_H
 #define HZ_NN_LAYERS_H
 
+#include "nn/params.h"
 #include "nn/weights.h"
 #include "ops/ops.h"
 
@@ -23,33 +31,77 @@ extern "C" {
 
 enum { HZ_NET_PATH = 128 };
 
-/* A network while its forward pass is recorded. Set tape and weights, leave the rest zero. */
-typedef struct hz_net {
+/* A network while its forward pass is recorded. Set tape and either weights or params, leave the rest zero. */
+struct hz_net {
     hz_tape *tape;             /* where ops are recorded */
-    const hz_weights *weights; /* must outlive what is recorded: the leaves borrow its tensors */
-    char path[HZ_NET_PATH];    /* private: the parts entered, "layer1.0" */
-} hz_net;
+    const hz_weights *weights; /* parameters of a file, for inference */
+    hz_params
+        *params;   /* or those of a store. Either must outlive what is recorded: the leaves borrow tensors */
+    bool training; /* normalise by the batch and keep its statistics, drop out; needs params */
+    uint64_t seed; /* of dropout, which is a function of seed, step and the layer's name */
+    int64_t step;  /* number of the training step */
+    char path[HZ_NET_PATH]; /* private: the parts entered, "layer1.0" */
+};
 
 /* Parts nest; what was entered is left under the same name. hz_name(y, "") then names y after the part. */
 void hz_net_enter(hz_net *net, const char *part);
 void hz_net_leave(hz_net *net, const char *part);
 
-/* The parameter of that name as a new leaf. The spellings of other frameworks are found, too: kernel or gamma for
- * weight, beta for bias, moving_mean and moving_variance for running_mean and running_var. HZ_ENOTFOUND with the names
- * next to it if there is none. A parameter that serves twice is asked for once. */
+/* ---- parameters, for layers of one's own ---- */
+
+/* The parameter of that name as a leaf; the same leaf however often it is asked for while the tape is recorded.
+ * The spellings of other frameworks are found, too: kernel or gamma for weight, beta for bias, moving_mean and
+ * moving_variance for running_mean and running_var. HZ_ENOTFOUND with the names next to it if there is none. */
 hz_var hz_param(hz_net *net, const char *name);
 
 /* The same, but the inert variable and no error if there is none. */
 hz_var hz_param_optional(hz_net *net, const char *name);
 
-/* ---- layers; x, result and parameters are shaped as for the op of that name ---- */
+/* The same for a parameter whose shape is known: a store that lacks it makes it, with those first values (NULL: zeros).
+ * HZ_ESHAPE, with both shapes, if there is one of another shape; an extent of −1 fits any. */
+hz_var hz_param_shaped(hz_net *net, const char *name, int rank, const int64_t *dim, const hz_initial *how);
 
-/* Parameters weight, bias or none. */
-hz_var hz_layer_conv2d(hz_net *net, const char *layer, hz_var x, const hz_conv2d_opts *opts);
-hz_var hz_layer_linear(hz_net *net, const char *layer, hz_var x);
+/* A tensor that is kept but not trained, as it is in the store or in the file; a store that lacks it makes it, filled with
+ * value. NULL, with the reason on the tape, if it cannot be had. What is recorded must not change afterwards, so read it
+ * as a leaf or update it, not both. */
+const hz_tensor *hz_buffer(hz_net *net, const char *name, hz_dtype dtype, int rank, const int64_t *dim,
+                           double value);
 
-/* With given statistics: running_mean, running_var, weight (γ) or none, bias (β) or none. */
-hz_var hz_layer_batch_norm(hz_net *net, const char *layer, hz_var x, double eps);
+/* Name a layer's output after it, and leave it: how a layer ends that began with hz_net_enter. Returns y. */
+hz_var hz_net_output(hz_net *net, const char *layer, hz_var y);
+
+/* A number that is a function of net's seed and step and of the path and name: for random masks. */
+uint64_t hz_net_seed(const hz_net *net, const char *name);
+
+/* ---- layers. x, result and parameters are shaped as for the op of that name; options may be NULL: all zero. ---- */
+
+/* Parameters weight (out, C/groups, R, S) and bias (out). First values: uniform in ±1/√fan_in. */
+typedef struct hz_conv2d_layer {
+    int64_t out, kernel[2]; /* channels; height and width */
+    hz_conv2d_opts opts;    /* stride, pad, dilation, groups */
+    bool no_bias;           /* a file that has none needs none either */
+} hz_conv2d_layer;
+hz_var hz_layer_conv2d(hz_net *net, const char *layer, hz_var x, const hz_conv2d_layer *l);
+
+/* Parameters weight (out, in) and bias (out). First values: uniform in ±1/√in. */
+typedef struct hz_linear_layer {
+    int64_t out;
+    bool no_bias;
+} hz_linear_layer;
+hz_var hz_layer_linear(hz_net *net, const char *layer, hz_var x, const hz_linear_layer *l);
+
+/* Parameters weight (γ, ones) and bias (β, zeros), buffers running_mean, running_var, and num_batches_tracked (i64; files may
+ * lack it). In training x is normalised by the statistics of the batch, which the running ones approach by the share
+ * `momentum`, the variance unbiased; otherwise by the running ones. */
+typedef struct hz_batch_norm_layer {
+    double eps;      /* 0: 1e-5 */
+    double momentum; /* 0: 0.1 */
+    bool no_affine;  /* neither γ nor β */
+} hz_batch_norm_layer;
+hz_var hz_layer_batch_norm(hz_net *net, const char *layer, hz_var x, const hz_batch_norm_layer *l);
+
+/* In training, zero with probability p, the rest times 1/(1 − p); otherwise x itself. No parameters. */
+hz_var hz_layer_dropout(hz_net *net, const char *layer, hz_var x, double p);
 
 #ifdef __cplusplus
 }

@@ -67,17 +67,8 @@ static bool settle_path(hz_weights *w, const char *path, hz_error *err) {
 
 /* ---- finding ---- */
 
-static unsigned char fold(char c) {
-    return c == '/' ? '.' : (unsigned char)c;
-}
-
-static int compare_names(const char *a, const char *b) {
-    while (*a && fold(*a) == fold(*b)) a++, b++;
-    return (int)fold(*a) - (int)fold(*b);
-}
-
 static int compare_weights(const void *a, const void *b) {
-    return compare_names((*(const hz__weight *const *)a)->name, (*(const hz__weight *const *)b)->name);
+    return hz__compare_names((*(const hz__weight *const *)a)->name, (*(const hz__weight *const *)b)->name);
 }
 
 static bool build_index(hz_weights *w, hz_error *err) {
@@ -97,7 +88,7 @@ static size_t position(const hz_weights *w, const char *name) {
     size_t lo = 0, hi = w->count;
     while (lo < hi) {
         size_t middle = lo + (hi - lo) / 2;
-        if (compare_names(w->by_name[middle]->name, name) < 0)
+        if (hz__compare_names(w->by_name[middle]->name, name) < 0)
             lo = middle + 1;
         else
             hi = middle;
@@ -107,7 +98,7 @@ static size_t position(const hz_weights *w, const char *name) {
 
 const hz_tensor *hz_weights_find(const hz_weights *w, const char *name) {
     size_t at = position(w, name);
-    bool found = at < w->count && compare_names(w->by_name[at]->name, name) == 0;
+    bool found = at < w->count && hz__compare_names(w->by_name[at]->name, name) == 0;
     return found ? &w->by_name[at]->tensor : NULL;
 }
 

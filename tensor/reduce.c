@@ -633,7 +633,7 @@ static int64_t row_offset(const normalize_job *j, int64_t group, int64_t outer) 
 }
 
 typedef struct moments {
-    double mean, rstd;
+    double mean, var, rstd;
 } moments;
 
 static moments group_moments(const normalize_job *j, int64_t group) {
@@ -643,7 +643,7 @@ static moments group_moments(const normalize_job *j, int64_t group) {
         sum += j->reduce->fold[HZ_REDUCE_SUM].row(j->g.inner, j->x + row_offset(j, group, o));
     for (int64_t o = 0; o < j->g.outer; o++)
         squares += j->reduce->squares_about(j->g.inner, j->x + row_offset(j, group, o), sum / count);
-    return (moments){sum / count, 1 / sqrt(squares / count + j->eps)};
+    return (moments){sum / count, squares / count, 1 / sqrt(squares / count + j->eps)};
 }
 
 static void normalize_row(const normalize_job *j, int64_t group, moments m, const char *x, char *y) {
@@ -696,6 +696,42 @@ static void center(const hz_exec *ex, const hz_tensor *x, hz_axes axes, double e
     reduce(ex, HZ_REDUCE_SUM_SQUARES, y, axes, rstd);
     hz_map1(ex, HZ_AFFINE, rstd, 1 / count, eps, rstd);
     hz_map1(ex, HZ_RSQRT, rstd, 0, 0, rstd);
+}
+
+typedef struct moments_job {
+    normalize_job job;
+    hz_tensor mean, var; /* one number per group */
+} moments_job;
+
+static void moments_of_groups(const void *ctx, int64_t begin, int64_t end) {
+    const moments_job *j = ctx;
+    for (int64_t group = begin; group < end; group++) {
+        const moments m = group_moments(&j->job, group);
+        hz_set(&j->mean, &group, m.mean);
+        hz_set(&j->var, &group, m.var);
+    }
+}
+
+bool hz_moments(const hz_exec *ex, const hz_tensor *x, hz_axes axes, const hz_tensor *mean,
+                const hz_tensor *var, hz_error *err) {
+    const grouping g = group_rows(x, axes);
+    if (g.inner > 0) {
+        const int64_t n = g.groups;
+        const moments_job j = {.job = normalize_job_of(ex, g, 0, x, NULL, mean),
+                               .mean = hz_tensor_of(mean->data, mean->dtype, 1, &n),
+                               .var = hz_tensor_of(var->data, var->dtype, 1, &n)};
+        hz__parallel_for(ex, hz_numel(x), n, moments_of_groups, &j);
+        return true;
+    }
+    hz_tensor centred;
+    hz_block *block = scratch(ex, x, 0, &centred, err);
+    if (!block) return false;
+    reduce(ex, HZ_REDUCE_MEAN, x, axes, mean);
+    map_broadcast(ex, HZ_SUB, x, mean, axes, &centred);
+    reduce(ex, HZ_REDUCE_SUM_SQUARES, &centred, axes, var);
+    hz_map1(ex, HZ_AFFINE, var, (double)hz_numel(var) / (double)hz_numel(x), 0, var);
+    hz_block_unref(block);
+    return true;
 }
 
 bool hz_normalize_map(const hz_exec *ex, const hz_tensor *x, hz_axes axes, double eps, const hz_tensor *y,

@@ -45,6 +45,10 @@ bool hz_softmax_map(const hz_exec *ex, bool logarithm, const hz_tensor *x, hz_ax
 bool hz_softmax_grad_map(const hz_exec *ex, bool logarithm, const hz_tensor *y, const hz_tensor *dy,
                          hz_axes axes, const hz_tensor *dx, hz_error *err);
 
+/* Mean and biased variance of x over axes: of x's dtype and keepdim shape, contiguous. x is not empty. */
+bool hz_moments(const hz_exec *ex, const hz_tensor *x, hz_axes axes, const hz_tensor *mean,
+                const hz_tensor *var, hz_error *err);
+
 /* y = (x − mean)/√(var + eps) over axes, biased variance. */
 bool hz_normalize_map(const hz_exec *ex, const hz_tensor *x, hz_axes axes, double eps, const hz_tensor *y,
                       hz_error *err);

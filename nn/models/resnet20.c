@@ -8,8 +8,8 @@
 #include "nn/model.h"
 
 static hz_var conv_bn(hz_net *net, const char *conv, const char *bn, hz_var x, int64_t stride) {
-    const hz_conv2d_opts opts = {.stride = {stride, stride}, .pad = {1, 1}};
-    return hz_layer_batch_norm(net, bn, hz_layer_conv2d(net, conv, x, &opts), 1e-5);
+    const hz_conv2d_layer opts = {.opts = {.stride = {stride, stride}, .pad = {1, 1}}};
+    return hz_layer_batch_norm(net, bn, hz_layer_conv2d(net, conv, x, &opts), NULL);
 }
 
 /* (N, C, H, W) → (N, 2C, H/2, W/2): every second pixel, C/2 channels of zeros before and after. */
@@ -45,5 +45,5 @@ hz_var hz_resnet20(hz_net *net, hz_var x) {                              /* (N, 
     x = stage(net, "layer2", x, 2);                                      /* (N, 32, 16, 16) */
     x = stage(net, "layer3", x, 2);                                      /* (N, 64, 8, 8) */
     x = hz_name(hz_mean(x, HZ_AXIS(2) | HZ_AXIS(3), false), "avg_pool"); /* (N, 64) */
-    return hz_name(hz_layer_linear(net, "linear", x), "logits");         /* (N, 10) */
+    return hz_name(hz_layer_linear(net, "linear", x, NULL), "logits");   /* (N, 10) */
 }

@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-static const double eps = 1e-3; /* of every batch norm */
+static const hz_batch_norm_layer norm = {.eps = 1e-3};
 
 /* The convolution "res2a_branch2a" and its batch norm "bn2a_branch2a", where is "2a_branch" and which "2a". */
 static hz_var conv_bn(hz_net *net, const char *where, const char *which, hz_var x, int64_t stride,
@@ -18,8 +18,9 @@ static hz_var conv_bn(hz_net *net, const char *where, const char *which, hz_var 
     char conv[64], bn[64];
     snprintf(conv, sizeof conv, "res%s%s", where, which);
     snprintf(bn, sizeof bn, "bn%s%s", where, which);
-    x = hz_layer_conv2d(net, conv, x, &(hz_conv2d_opts){.stride = {stride, stride}, .pad = {pad, pad}});
-    return hz_layer_batch_norm(net, bn, x, eps);
+    x = hz_layer_conv2d(net, conv, x,
+                        &(hz_conv2d_layer){.opts = {.stride = {stride, stride}, .pad = {pad, pad}}});
+    return hz_layer_batch_norm(net, bn, x, &norm);
 }
 
 /* "add" for number 0, then "add_1", …; likewise "activation". */
@@ -45,12 +46,13 @@ hz_var hz_resnet50(hz_net *net, hz_var x) { /* (N, 3, 224, 224) */
     static const int blocks[] = {3, 4, 6, 3};
     static const int64_t border[] = {0, 0, 1, 1}; /* of zeros: the maximum sees them, as in training */
     const hz_pool2d_opts pool = {.kernel = {3, 3}, .stride = {2, 2}};
-    x = hz_layer_conv2d(net, "conv1", x, &(hz_conv2d_opts){.stride = {2, 2}, .pad = {3, 3}});
-    x = hz_name(hz_relu(hz_layer_batch_norm(net, "bn_conv1", x, eps)), "activation"); /* (N, 64, 112, 112) */
+    x = hz_layer_conv2d(net, "conv1", x, &(hz_conv2d_layer){.opts = {.stride = {2, 2}, .pad = {3, 3}}});
+    x = hz_name(hz_relu(hz_layer_batch_norm(net, "bn_conv1", x, &norm)),
+                "activation"); /* (N, 64, 112, 112) */
     x = hz_name(hz_pad(x, border, border, HZ_PAD_CONSTANT, 0), "pool1_pad");
     x = hz_name(hz_max_pool2d(x, &pool), "max_pooling2d"); /* (N, 64, 56, 56) */
     for (int stage = 2, number = 0; stage <= 5; stage++)
         for (int k = 0; k < blocks[stage - 2]; k++) x = bottleneck(net, stage, (char)('a' + k), number++, x);
     x = hz_name(hz_mean(x, HZ_AXIS(2) | HZ_AXIS(3), false), "avg_pool"); /* (N, 2048) */
-    return hz_name(hz_layer_linear(net, "fc1000", x), "logits");         /* (N, 1000) */
+    return hz_name(hz_layer_linear(net, "fc1000", x, NULL), "logits");   /* (N, 1000) */
 }

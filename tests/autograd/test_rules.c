@@ -199,6 +199,6 @@ Test(rules, globs) {
         {"**", "x", true},
     };
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++)
-        cr_expect_eq(hz__glob(cases[k].pattern, cases[k].name), cases[k].match, "%s against %s",
+        cr_expect_eq(hz_glob(cases[k].pattern, cases[k].name), cases[k].match, "%s against %s",
                      cases[k].pattern, cases[k].name);
 }

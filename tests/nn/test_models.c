@@ -84,7 +84,7 @@ Test(layers, parameters_and_output_are_named_after_the_layer) {
     hz_net net = {.tape = t, .weights = w};
     hz_error err;
     hz_net_enter(&net, "part");
-    hz_var y = hz_layer_linear(&net, "fc", hz_full(t, HZ_F32, HZ_DIMS(1, 3), 1));
+    hz_var y = hz_layer_linear(&net, "fc", hz_full(t, HZ_F32, HZ_DIMS(1, 3), 1), NULL);
     hz_net_leave(&net, "part");
     cr_assert(hz_tape_ok(t, &err), "%s", err.text);
     cr_assert_eq(hz_get_flat(hz_value(y), 1), 4 + 5 + 6 + 2);
@@ -107,7 +107,7 @@ Test(layers, the_spellings_of_keras_are_found) {
     hz_net net = {.tape = t, .weights = w};
     hz_error err;
     hz_var y = hz_layer_conv2d(&net, "c", hz_full(t, HZ_F32, HZ_DIMS(1, 1, 1, 1), 10), NULL);
-    y = hz_layer_batch_norm(&net, "b", y, 0);
+    y = hz_layer_batch_norm(&net, "b", y, NULL);
     cr_assert(hz_tape_ok(t, &err), "%s", err.text);
     cr_assert_float_eq(hz_item(y), 2 * (10 - 4) / sqrt(5) + 3, 1e-5); /* γ(x − mean)/√var + β */
     hz_tape_free(t);
