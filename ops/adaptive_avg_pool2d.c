@@ -4,13 +4,9 @@
  * SPDX-License-Identifier: MIT */
 #include "ops/pooling.h"
 
-typedef struct extents {
-    int64_t of[2];
-} extents;
-
 static bool adaptive_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
     const hz_tensor *x = hz_in(n, 0);
-    const extents *to = n->attr;
+    const hz_attr_extents *to = n->attr;
     if (!hz__adaptive_check(x, to->of[0], to->of[1], err)) return false;
     *out = hz_tensor_of(NULL, x->dtype, HZ_DIMS(x->dim[0], x->dim[1], to->of[0], to->of[1]));
     return hz_shape_check("result", out->dtype, out->rank, out->dim, err);
@@ -39,7 +35,7 @@ static bool adaptive_reach(const hz_node *n, int i, const hz_box *out, hz_box *i
  * share of the positions they cover. */
 static bool adaptive_crop(const hz_node *n, const hz_box *out, const hz_box *in, void *attr) {
     (void)in;
-    extents *to = attr;
+    hz_attr_extents *to = attr;
     for (int k = 2; k < 4; k++) {
         bool all = out->lo[k] == 0 && out->hi[k] == n->value.dim[k];
         if (!all && hz_in(n, 0)->dim[k] % n->value.dim[k] != 0) return false;
@@ -62,7 +58,7 @@ static const hz_sample samples[] = {
 
 const hz_op hz_op_adaptive_avg_pool2d = {.name = "adaptive_avg_pool2d",
                                          .n_in = 1,
-                                         .attr_size = sizeof(extents),
+                                         .attr_size = sizeof(hz_attr_extents),
                                          .shape = adaptive_shape,
                                          .forward = adaptive_forward,
                                          .vjp = adaptive_vjp,
@@ -72,7 +68,7 @@ const hz_op hz_op_adaptive_avg_pool2d = {.name = "adaptive_avg_pool2d",
                                          .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_adaptive_avg_pool2d(hz_var x, int64_t oh, int64_t ow) {
-    return hz_apply1(&hz_op_adaptive_avg_pool2d, x, &(extents){{oh, ow}});
+    return hz_apply1(&hz_op_adaptive_avg_pool2d, x, &(hz_attr_extents){{oh, ow}});
 }
 
 hz_var hz_global_avg_pool2d(hz_var x) {

@@ -3,13 +3,9 @@
  * SPDX-License-Identifier: MIT */
 #include "ops/pooling.h"
 
-typedef struct extents {
-    int64_t of[2];
-} extents;
-
 static bool adaptive_grad_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
     const hz_tensor *dy = hz_in(n, 0);
-    const extents *to = n->attr;
+    const hz_attr_extents *to = n->attr;
     if (!hz__adaptive_check(dy, to->of[0], to->of[1], err)) return false;
     *out = hz_tensor_of(NULL, dy->dtype, HZ_DIMS(dy->dim[0], dy->dim[1], to->of[0], to->of[1]));
     return hz_shape_check("result", out->dtype, out->rank, out->dim, err);
@@ -36,7 +32,7 @@ static const hz_sample samples[] = {
 
 const hz_op hz_op_adaptive_avg_pool2d_grad = {.name = "adaptive_avg_pool2d_grad",
                                               .n_in = 1,
-                                              .attr_size = sizeof(extents),
+                                              .attr_size = sizeof(hz_attr_extents),
                                               .shape = adaptive_grad_shape,
                                               .forward = adaptive_grad_forward,
                                               .vjp = adaptive_grad_vjp,
@@ -44,5 +40,5 @@ const hz_op hz_op_adaptive_avg_pool2d_grad = {.name = "adaptive_avg_pool2d_grad"
                                               .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_adaptive_avg_pool2d_grad(hz_var dy, int64_t h, int64_t w) {
-    return hz_apply1(&hz_op_adaptive_avg_pool2d_grad, dy, &(extents){{h, w}});
+    return hz_apply1(&hz_op_adaptive_avg_pool2d_grad, dy, &(hz_attr_extents){{h, w}});
 }

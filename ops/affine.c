@@ -4,20 +4,20 @@
 #include "ops/common.h"
 
 static bool affine_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     return hz__check_number("a", p->a, err) && hz__check_number("b", p->b, err) &&
            hz_shape_float(n, out, err);
 }
 
 static bool affine_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
     (void)err;
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     return hz__forward1(n, ex, HZ_AFFINE, p->a, p->b);
 }
 
 /* dx = a · dy */
 static hz_var affine_vjp(const hz_node *n, int i, hz_var dy) {
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     (void)i;
     return hz_scale(dy, p->a);
 }
@@ -53,7 +53,7 @@ static const hz_sample samples[] = {
 const hz_op hz_op_affine = {.name = "affine",
                             .n_in = 1,
                             .flags = HZ_OP_POINTWISE,
-                            .attr_size = sizeof(hz__scalars),
+                            .attr_size = sizeof(hz_attr_scalars),
                             .shape = affine_shape,
                             .forward = affine_forward,
                             .vjp = affine_vjp,
@@ -61,7 +61,7 @@ const hz_op hz_op_affine = {.name = "affine",
                             .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_affine(hz_var x, double a, double b) {
-    return hz_apply1(&hz_op_affine, x, &(hz__scalars){.a = a, .b = b});
+    return hz_apply1(&hz_op_affine, x, &(hz_attr_scalars){.a = a, .b = b});
 }
 
 hz_var hz_scale(hz_var x, double a) {

@@ -3,19 +3,13 @@
  * SPDX-License-Identifier: MIT */
 #include "ops/reduction.h"
 
-typedef struct argmax_attr {
-    int axis; /* as the caller gave it */
-    int sign; /* 1: maximum, −1: minimum */
-    bool keep;
-} argmax_attr;
-
 static hz_axes mask_of(const hz_node *n) {
-    const argmax_attr *a = n->attr;
+    const hz_attr_argmax *a = n->attr;
     return (hz_axes)1 << hz_axis(hz_in(n, 0)->rank, a->axis);
 }
 
 static bool argmax_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
-    const argmax_attr *a = n->attr;
+    const hz_attr_argmax *a = n->attr;
     const hz_tensor *x = hz_in(n, 0);
     if (!hz_shape_float(n, out, err)) return false;
     int axis = hz_axis(x->rank, a->axis);
@@ -29,7 +23,7 @@ static bool argmax_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
 }
 
 static bool argmax_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
-    const argmax_attr *a = n->attr;
+    const hz_attr_argmax *a = n->attr;
     const hz_tensor *x = hz_in(n, 0);
     hz_tensor kept = n->value;
     hz__reduced_shape(x, mask_of(n), true, &kept);
@@ -38,7 +32,7 @@ static bool argmax_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
 }
 
 static bool argmax_reach(const hz_node *n, int i, const hz_box *out, hz_box *in) {
-    const argmax_attr *a = n->attr;
+    const hz_attr_argmax *a = n->attr;
     hz__reduced_reach(hz_in(n, i), mask_of(n), a->keep, out, in);
     return true;
 }
@@ -65,7 +59,7 @@ static const hz_sample samples[] = {
 const hz_op hz_op_argmax = {.name = "argmax",
                             .n_in = 1,
                             .flags = HZ_OP_KINKS,
-                            .attr_size = sizeof(argmax_attr),
+                            .attr_size = sizeof(hz_attr_argmax),
                             .shape = argmax_shape,
                             .forward = argmax_forward,
                             .reach = argmax_reach,
@@ -73,9 +67,9 @@ const hz_op hz_op_argmax = {.name = "argmax",
                             .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_argmax(hz_var x, int axis, bool keep) {
-    return hz_apply1(&hz_op_argmax, x, &(argmax_attr){.axis = axis, .sign = 1, .keep = keep});
+    return hz_apply1(&hz_op_argmax, x, &(hz_attr_argmax){.axis = axis, .sign = 1, .keep = keep});
 }
 
 hz_var hz_argmin(hz_var x, int axis, bool keep) {
-    return hz_apply1(&hz_op_argmax, x, &(argmax_attr){.axis = axis, .sign = -1, .keep = keep});
+    return hz_apply1(&hz_op_argmax, x, &(hz_attr_argmax){.axis = axis, .sign = -1, .keep = keep});
 }

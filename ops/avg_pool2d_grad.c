@@ -5,7 +5,7 @@
 
 static bool avg_pool2d_grad_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
     const hz_tensor *dy = hz_in(n, 0);
-    const hz__pool2d_adjoint *a = n->attr;
+    const hz_attr_pool2d_adjoint *a = n->attr;
     if (dy->rank != 4)
         return hz_fail(err, HZ_ESHAPE, "cotangent %s must be (N, C, OH, OW)", hz_shape_str(dy).s);
     *out = hz_tensor_of(NULL, dy->dtype, HZ_DIMS(dy->dim[0], dy->dim[1], a->extent[0], a->extent[1]));
@@ -14,13 +14,13 @@ static bool avg_pool2d_grad_shape(const hz_node *n, hz_tensor *out, hz_error *er
 }
 
 static bool avg_pool2d_grad_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
-    const hz__pool2d_adjoint *a = n->attr;
+    const hz_attr_pool2d_adjoint *a = n->attr;
     return hz_avg_pool2d_grad_map(ex, &a->g, hz_in(n, 0), &n->value, err);
 }
 
 static hz_var avg_pool2d_grad_vjp(const hz_node *n, int i, hz_var ddx) {
     (void)i;
-    const hz__pool2d_adjoint *a = n->attr;
+    const hz_attr_pool2d_adjoint *a = n->attr;
     return hz_apply1(&hz_op_avg_pool2d, ddx, &a->g);
 }
 
@@ -50,7 +50,7 @@ static const hz_sample samples[] = {
 
 const hz_op hz_op_avg_pool2d_grad = {.name = "avg_pool2d_grad",
                                      .n_in = 1,
-                                     .attr_size = sizeof(hz__pool2d_adjoint),
+                                     .attr_size = sizeof(hz_attr_pool2d_adjoint),
                                      .shape = avg_pool2d_grad_shape,
                                      .forward = avg_pool2d_grad_forward,
                                      .vjp = avg_pool2d_grad_vjp,
@@ -58,5 +58,5 @@ const hz_op hz_op_avg_pool2d_grad = {.name = "avg_pool2d_grad",
                                      .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_avg_pool2d_grad(hz_var dy, const hz_pool2d_geometry *g, int64_t h, int64_t w) {
-    return hz_apply1(&hz_op_avg_pool2d_grad, dy, &(hz__pool2d_adjoint){.g = *g, .extent = {h, w}});
+    return hz_apply1(&hz_op_avg_pool2d_grad, dy, &(hz_attr_pool2d_adjoint){.g = *g, .extent = {h, w}});
 }

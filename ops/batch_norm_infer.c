@@ -7,16 +7,11 @@
 
 #include "ops/normalization.h"
 
-typedef struct statistics {
-    double eps;
-    bool gamma, beta; /* which of them there are */
-} statistics;
-
 /* n->in: x, mean, var, then gamma and beta if there are */
 enum { X, MEAN, VAR, GAMMA };
 
 static int beta_at(const hz_node *n) {
-    return ((const statistics *)n->attr)->gamma ? GAMMA + 1 : GAMMA;
+    return ((const hz_attr_batch_norm *)n->attr)->gamma ? GAMMA + 1 : GAMMA;
 }
 
 static const char *role(const hz_node *n, int i) {
@@ -26,7 +21,7 @@ static const char *role(const hz_node *n, int i) {
 
 static bool batch_norm_infer_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
     const hz_tensor *x = hz_in(n, X);
-    const statistics *a = n->attr;
+    const hz_attr_batch_norm *a = n->attr;
     if (!hz_shape_float(n, out, err) || !hz__check_eps(a->eps, err)) return false;
     if (x->rank < 2) return hz_fail(err, HZ_ESHAPE, "input %s must be (N, C, …)", hz_shape_str(x).s);
     for (int i = 1; i < n->n_in; i++) {
@@ -43,7 +38,7 @@ static bool batch_norm_infer_shape(const hz_node *n, hz_tensor *out, hz_error *e
 /* ---- forward: y = x·scale + shift ---- */
 
 static void fold_statistics(const hz_node *n, const hz_tensor *scale, const hz_tensor *shift) {
-    const statistics *a = n->attr;
+    const hz_attr_batch_norm *a = n->attr;
     for (int64_t c = 0; c < scale->dim[0]; c++) {
         double s = 1 / sqrt(hz_get_flat(hz_in(n, VAR), c) + a->eps);
         if (a->gamma) s *= hz_get_flat(hz_in(n, GAMMA), c);
@@ -85,7 +80,7 @@ static hz_var sum_channels(hz_var x) {
 /* dx = dy·gamma·r, dmean = −Σ dy·gamma·r, dvar = −½·Σ dy·(x − mean)·gamma·r³, dgamma = Σ dy·(x − mean)·r,
  * dbeta = Σ dy */
 static hz_var batch_norm_infer_vjp(const hz_node *n, int i, hz_var dy) {
-    const statistics *a = n->attr;
+    const hz_attr_batch_norm *a = n->attr;
     int rank = n->value.rank;
     if (a->beta && i == beta_at(n)) return sum_channels(dy);
     hz_var r = hz_rsqrt(hz_add_scalar(n->in[VAR], a->eps));
@@ -152,7 +147,7 @@ static const hz_sample samples[] = {
 
 const hz_op hz_op_batch_norm_infer = {.name = "batch_norm_infer",
                                       .n_in = HZ_VARIADIC,
-                                      .attr_size = sizeof(statistics),
+                                      .attr_size = sizeof(hz_attr_batch_norm),
                                       .shape = batch_norm_infer_shape,
                                       .forward = batch_norm_infer_forward,
                                       .vjp = batch_norm_infer_vjp,
@@ -166,5 +161,5 @@ hz_var hz_batch_norm_infer(hz_var x, hz_var gamma, hz_var beta, hz_var mean, hz_
     if (gamma.id) in[n++] = gamma;
     if (beta.id) in[n++] = beta;
     return hz_apply(&hz_op_batch_norm_infer, in, n,
-                    &(statistics){.eps = eps, .gamma = gamma.id != 0, .beta = beta.id != 0});
+                    &(hz_attr_batch_norm){.eps = eps, .gamma = gamma.id != 0, .beta = beta.id != 0});
 }

@@ -5,7 +5,7 @@
 #include "ops/geometry.h"
 
 static bool broadcast_to_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
-    const hz__dims *to = n->attr;
+    const hz_attr_dims *to = n->attr;
     return hz_view_broadcast(hz_in(n, 0), to->rank, to->dim, out, err);
 }
 
@@ -47,7 +47,7 @@ static const hz_sample samples[] = {
 const hz_op hz_op_broadcast_to = {.name = "broadcast_to",
                                   .n_in = 1,
                                   .flags = HZ_OP_POINTWISE | HZ_OP_VIEW,
-                                  .attr_size = sizeof(hz__dims),
+                                  .attr_size = sizeof(hz_attr_dims),
                                   .shape = broadcast_to_shape,
                                   .forward = broadcast_to_forward,
                                   .vjp = broadcast_to_vjp,
@@ -56,7 +56,7 @@ const hz_op hz_op_broadcast_to = {.name = "broadcast_to",
                                   .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_broadcast_to(hz_var x, int rank, const int64_t *dim) {
-    hz__dims to = hz__dims_of(rank, dim);
+    hz_attr_dims to = hz__dims_of(rank, dim);
     return hz_apply1(&hz_op_broadcast_to, x, &to);
 }
 
@@ -67,7 +67,7 @@ static hz_var tile_axis(hz_var x, int axis, int64_t count) {
     const hz_tensor *v = hz_value(x);
     int64_t before = 1, after = 1;
     for (int k = 0; k < v->rank; k++) *(k < axis ? &before : &after) *= v->dim[k];
-    hz__dims to = hz__dims_of(v->rank, v->dim);
+    hz_attr_dims to = hz__dims_of(v->rank, v->dim);
     if (to.dim[axis] > 0 && count > INT64_MAX / to.dim[axis])
         return hz_tape_fail(x.tape, HZ_ESHAPE, "tile: axis %d of %s is too long to be repeated so often",
                             axis, hz_shape_str(v).s);

@@ -6,7 +6,7 @@
 #include "ops/common.h"
 
 static bool clip_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     if (!hz__check_number("lower bound", p->a, err) || !hz__check_number("upper bound", p->b, err))
         return false;
     if (p->a > p->b) return hz_fail(err, HZ_EINVAL, "lower bound %g is above upper bound %g", p->a, p->b);
@@ -15,13 +15,13 @@ static bool clip_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
 
 static bool clip_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
     (void)err;
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     return hz__forward1(n, ex, HZ_CLIP, p->a, p->b);
 }
 
 /* dx = dy · [lo < x < hi] */
 static hz_var clip_vjp(const hz_node *n, int i, hz_var dy) {
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     (void)i;
     return hz_clip_grad(n->in[0], dy, p->a, p->b);
 }
@@ -64,7 +64,7 @@ static const hz_sample samples[] = {
 const hz_op hz_op_clip = {.name = "clip",
                           .n_in = 1,
                           .flags = HZ_OP_POINTWISE | HZ_OP_KINKS,
-                          .attr_size = sizeof(hz__scalars),
+                          .attr_size = sizeof(hz_attr_scalars),
                           .shape = clip_shape,
                           .forward = clip_forward,
                           .vjp = clip_vjp,
@@ -72,7 +72,7 @@ const hz_op hz_op_clip = {.name = "clip",
                           .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_clip(hz_var x, double lo, double hi) {
-    return hz_apply1(&hz_op_clip, x, &(hz__scalars){.a = lo, .b = hi});
+    return hz_apply1(&hz_op_clip, x, &(hz_attr_scalars){.a = lo, .b = hi});
 }
 
 hz_var hz_hard_tanh(hz_var x) {

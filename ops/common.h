@@ -4,7 +4,7 @@
 #ifndef HZ_OPS_COMMON_H
 #define HZ_OPS_COMMON_H
 
-#include "ops/ops.h"
+#include "ops/attr.h"
 #include "tensor/elementwise.h"
 
 #define HZ__COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
@@ -20,11 +20,6 @@ hz_var hz__zeros_like(hz_var x);
 
 /* Axes as given by a caller (negative ones allowed, empty: all) as a mask of axes 0 … rank−1. */
 bool hz__axes_resolve(int rank, hz_axes axes, hz_axes *mask, hz_error *err);
-
-/* Attributes of elementwise ops with parameters. */
-typedef struct hz__scalars {
-    double a, b;
-} hz__scalars;
 
 /* A parameter that is not NaN; otherwise an error that names it. */
 bool hz__check_number(const char *what, double value, hz_error *err);

@@ -5,12 +5,8 @@
 
 #include <inttypes.h>
 
-typedef struct joint {
-    int axis;
-} joint;
-
 static int axis_of(const hz_node *n) {
-    return hz_axis(hz_in(n, 0)->rank, ((const joint *)n->attr)->axis);
+    return hz_axis(hz_in(n, 0)->rank, ((const hz_attr_concat *)n->attr)->axis);
 }
 
 /* Where input i begins along the axis. */
@@ -42,8 +38,8 @@ static bool concat_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
     const hz_tensor *first = hz_in(n, 0);
     int axis = axis_of(n);
     if (axis < 0)
-        return hz_fail(err, HZ_EINVAL, "axis %d is outside input 0 %s", ((const joint *)n->attr)->axis,
-                       hz_shape_str(first).s);
+        return hz_fail(err, HZ_EINVAL, "axis %d is outside input 0 %s",
+                       ((const hz_attr_concat *)n->attr)->axis, hz_shape_str(first).s);
     hz_tensor all = hz_tensor_of(NULL, first->dtype, first->rank, first->dim);
     for (int i = 1; i < n->n_in; i++) {
         if (!fits(n, i, axis, err)) return false;
@@ -123,7 +119,7 @@ static const hz_sample samples[] = {
 
 const hz_op hz_op_concat = {.name = "concat",
                             .n_in = HZ_VARIADIC,
-                            .attr_size = sizeof(joint),
+                            .attr_size = sizeof(hz_attr_concat),
                             .shape = concat_shape,
                             .forward = concat_forward,
                             .vjp = concat_vjp,
@@ -132,7 +128,7 @@ const hz_op hz_op_concat = {.name = "concat",
                             .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_concat(const hz_var *x, int n, int axis) {
-    return hz_apply(&hz_op_concat, x, n, &(joint){.axis = axis});
+    return hz_apply(&hz_op_concat, x, n, &(hz_attr_concat){.axis = axis});
 }
 
 hz_var hz_stack(const hz_var *x, int n, int axis) {

@@ -10,7 +10,7 @@
 
 static bool input_grad_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
     const hz_tensor *dy = hz_in(n, 0), *w = hz_in(n, 1);
-    const hz__conv2d_adjoint *a = n->attr;
+    const hz_attr_conv2d_adjoint *a = n->attr;
     if (dy->rank != 4 || w->rank != 4)
         return hz_fail(err, HZ_ESHAPE,
                        "cotangent %s must be (N, K, OH, OW) and weight %s (K, C/groups, R, S)",
@@ -24,12 +24,12 @@ static bool input_grad_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
 }
 
 static bool input_grad_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
-    const hz__conv2d_adjoint *a = n->attr;
+    const hz_attr_conv2d_adjoint *a = n->attr;
     return hz_conv2d_input_grad_map(ex, &a->g, hz_in(n, 0), hz_in(n, 1), &n->value, err);
 }
 
 static hz_var input_grad_vjp(const hz_node *n, int i, hz_var ddx) {
-    const hz__conv2d_adjoint *a = n->attr;
+    const hz_attr_conv2d_adjoint *a = n->attr;
     const hz_tensor *w = hz_in(n, 1);
     if (i == 0) return hz__conv2d(ddx, n->in[1], &a->g);
     return hz_conv2d_weight_grad(ddx, n->in[0], &a->g, w->dim[2], w->dim[3]);
@@ -44,7 +44,7 @@ static hz__group_range groups_of(const hz_node *n, const hz_box *out) {
 /* Filters of the box's groups; of these the channels in the box, if it is in one group. Of dy these filters' channels,
  * at the windows that touch the box. */
 static bool input_grad_reach(const hz_node *n, int i, const hz_box *out, hz_box *in) {
-    const hz__conv2d_adjoint *a = n->attr;
+    const hz_attr_conv2d_adjoint *a = n->attr;
     const hz_tensor *w = hz_in(n, 1);
     if (hz_numel(&n->value) == 0) return false;
     hz__group_range range = groups_of(n, out);
@@ -65,7 +65,7 @@ static bool input_grad_reach(const hz_node *n, int i, const hz_box *out, hz_box 
 }
 
 static bool input_grad_crop(const hz_node *n, const hz_box *out, const hz_box *in, void *attr) {
-    hz__conv2d_adjoint *a = attr;
+    hz_attr_conv2d_adjoint *a = attr;
     if (hz_box_is_empty(&in[0], 4)) return false; /* no window touches the box */
     if (a->g.groups > 1 && !hz__groups_crop(groups_of(n, out), &a->g.groups)) return false;
     for (int k = 0; k < 2; k++) {
@@ -126,7 +126,7 @@ static const hz_sample samples[] = {
 
 const hz_op hz_op_conv2d_input_grad = {.name = "conv2d_input_grad",
                                        .n_in = 2,
-                                       .attr_size = sizeof(hz__conv2d_adjoint),
+                                       .attr_size = sizeof(hz_attr_conv2d_adjoint),
                                        .shape = input_grad_shape,
                                        .forward = input_grad_forward,
                                        .vjp = input_grad_vjp,
@@ -138,7 +138,7 @@ const hz_op hz_op_conv2d_input_grad = {.name = "conv2d_input_grad",
 /* ---- functions ---- */
 
 hz_var hz_conv2d_input_grad(hz_var dy, hz_var w, const hz_conv2d_geometry *g, int64_t h, int64_t wd) {
-    return hz_apply2(&hz_op_conv2d_input_grad, dy, w, &(hz__conv2d_adjoint){.g = *g, .extent = {h, wd}});
+    return hz_apply2(&hz_op_conv2d_input_grad, dy, w, &(hz_attr_conv2d_adjoint){.g = *g, .extent = {h, wd}});
 }
 
 /* Extent of a transposed convolution along axis k: (H−1)·stride − pads + dilation·(R−1) + 1 + more. */

@@ -11,7 +11,7 @@
 
 static bool weight_grad_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
     const hz_tensor *x = hz_in(n, 0), *dy = hz_in(n, 1);
-    const hz__conv2d_adjoint *a = n->attr;
+    const hz_attr_conv2d_adjoint *a = n->attr;
     if (x->rank != 4 || dy->rank != 4)
         return hz_fail(err, HZ_ESHAPE, "input %s must be (N, C, H, W) and cotangent %s (N, K, OH, OW)",
                        hz_shape_str(x).s, hz_shape_str(dy).s);
@@ -24,12 +24,12 @@ static bool weight_grad_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
 }
 
 static bool weight_grad_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
-    const hz__conv2d_adjoint *a = n->attr;
+    const hz_attr_conv2d_adjoint *a = n->attr;
     return hz_conv2d_weight_grad_map(ex, &a->g, hz_in(n, 0), hz_in(n, 1), &n->value, err);
 }
 
 static hz_var weight_grad_vjp(const hz_node *n, int i, hz_var ddw) {
-    const hz__conv2d_adjoint *a = n->attr;
+    const hz_attr_conv2d_adjoint *a = n->attr;
     const hz_tensor *x = hz_in(n, 0);
     if (i == 0) return hz_conv2d_input_grad(n->in[1], ddw, &a->g, x->dim[2], x->dim[3]);
     return hz__conv2d(n->in[0], ddw, &a->g);
@@ -60,7 +60,7 @@ static const hz_sample samples[] = {
 
 const hz_op hz_op_conv2d_weight_grad = {.name = "conv2d_weight_grad",
                                         .n_in = 2,
-                                        .attr_size = sizeof(hz__conv2d_adjoint),
+                                        .attr_size = sizeof(hz_attr_conv2d_adjoint),
                                         .shape = weight_grad_shape,
                                         .forward = weight_grad_forward,
                                         .vjp = weight_grad_vjp,
@@ -68,5 +68,5 @@ const hz_op hz_op_conv2d_weight_grad = {.name = "conv2d_weight_grad",
                                         .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_conv2d_weight_grad(hz_var x, hz_var dy, const hz_conv2d_geometry *g, int64_t r, int64_t s) {
-    return hz_apply2(&hz_op_conv2d_weight_grad, x, dy, &(hz__conv2d_adjoint){.g = *g, .extent = {r, s}});
+    return hz_apply2(&hz_op_conv2d_weight_grad, x, dy, &(hz_attr_conv2d_adjoint){.g = *g, .extent = {r, s}});
 }

@@ -7,12 +7,6 @@
 #include "ops/geometry.h"
 #include "tensor/conv2d.h"
 
-/* Attributes of the adjoints: the convolution, and the extents that the wanted factor has along H and W. */
-typedef struct hz__conv2d_adjoint {
-    hz_conv2d_geometry g;
-    int64_t extent[2];
-} hz__conv2d_adjoint;
-
 /* The geometry of options as a caller gives them (NULL: defaults), not yet checked. */
 hz_conv2d_geometry hz__conv2d_geometry_of(const hz_conv2d_opts *opts);
 

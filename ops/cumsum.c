@@ -3,18 +3,13 @@
  * SPDX-License-Identifier: MIT */
 #include "ops/reduction.h"
 
-typedef struct cumsum_attr {
-    int axis; /* as the caller gave it */
-    bool exclusive, reverse;
-} cumsum_attr;
-
 static hz_axes mask_of(const hz_node *n) {
-    const cumsum_attr *a = n->attr;
+    const hz_attr_cumsum *a = n->attr;
     return (hz_axes)1 << hz_axis(n->value.rank, a->axis);
 }
 
 static bool cumsum_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
-    const cumsum_attr *a = n->attr;
+    const hz_attr_cumsum *a = n->attr;
     if (!hz_shape_float(n, out, err)) return false;
     if (hz_axis(out->rank, a->axis) < 0)
         return hz_fail(err, HZ_EINVAL, "axis %d is outside rank %d", a->axis, (int)out->rank);
@@ -22,14 +17,14 @@ static bool cumsum_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
 }
 
 static bool cumsum_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
-    const cumsum_attr *a = n->attr;
+    const hz_attr_cumsum *a = n->attr;
     const hz_tensor *x = hz_in(n, 0);
     return hz_cumsum_map(ex, x, hz_axis(x->rank, a->axis), a->exclusive, a->reverse, &n->value, err);
 }
 
 /* dx = running sum of dy from the other end */
 static hz_var cumsum_vjp(const hz_node *n, int i, hz_var dy) {
-    const cumsum_attr *a = n->attr;
+    const hz_attr_cumsum *a = n->attr;
     (void)i;
     return hz_cumsum(dy, a->axis, a->exclusive, !a->reverse);
 }
@@ -76,7 +71,7 @@ static const hz_sample samples[] = {
 
 const hz_op hz_op_cumsum = {.name = "cumsum",
                             .n_in = 1,
-                            .attr_size = sizeof(cumsum_attr),
+                            .attr_size = sizeof(hz_attr_cumsum),
                             .shape = cumsum_shape,
                             .forward = cumsum_forward,
                             .vjp = cumsum_vjp,
@@ -87,5 +82,5 @@ const hz_op hz_op_cumsum = {.name = "cumsum",
 
 hz_var hz_cumsum(hz_var x, int axis, bool exclusive, bool reverse) {
     return hz_apply1(&hz_op_cumsum, x,
-                     &(cumsum_attr){.axis = axis, .exclusive = exclusive, .reverse = reverse});
+                     &(hz_attr_cumsum){.axis = axis, .exclusive = exclusive, .reverse = reverse});
 }

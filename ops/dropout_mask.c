@@ -5,13 +5,8 @@
 #include "ops/common.h"
 #include "tensor/random.h"
 
-typedef struct dropout_attr {
-    double p;
-    uint64_t seed;
-} dropout_attr;
-
 static bool dropout_mask_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
-    const dropout_attr *a = n->attr;
+    const hz_attr_dropout *a = n->attr;
     if (!(a->p >= 0 && a->p < 1)) return hz_fail(err, HZ_EINVAL, "probability %g is outside [0, 1)", a->p);
     return hz_shape_float(n, out, err);
 }
@@ -22,7 +17,7 @@ static double mask_of_uniform(double u, double p, double kept) {
 
 static bool dropout_mask_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
     (void)err;
-    const dropout_attr *a = n->attr;
+    const hz_attr_dropout *a = n->attr;
     hz_random_fill_uniform(ex, a->seed, 0, 0, 1, &n->value);
     hz_map_scalar(ex, mask_of_uniform, &n->value, a->p, 1 / (1 - a->p), &n->value);
     return true;
@@ -58,7 +53,7 @@ static const hz_sample samples[] = {
 
 const hz_op hz_op_dropout_mask = {.name = "dropout_mask",
                                   .n_in = 1,
-                                  .attr_size = sizeof(dropout_attr),
+                                  .attr_size = sizeof(hz_attr_dropout),
                                   .shape = dropout_mask_shape,
                                   .forward = dropout_mask_forward,
                                   .reach = dropout_mask_reach,
@@ -67,7 +62,7 @@ const hz_op hz_op_dropout_mask = {.name = "dropout_mask",
                                   .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_dropout_mask(hz_var x, double p, uint64_t seed) {
-    return hz_apply1(&hz_op_dropout_mask, x, &(dropout_attr){.p = p, .seed = seed});
+    return hz_apply1(&hz_op_dropout_mask, x, &(hz_attr_dropout){.p = p, .seed = seed});
 }
 
 hz_var hz_dropout(hz_var x, double p, uint64_t seed) {

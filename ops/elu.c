@@ -4,19 +4,19 @@
 #include "ops/common.h"
 
 static bool elu_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     return hz__check_number("alpha", p->a, err) && hz_shape_float(n, out, err);
 }
 
 static bool elu_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
     (void)err;
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     return hz__forward1(n, ex, HZ_ELU, p->a, 0);
 }
 
 /* dx = dy where x > 0, else dy · alpha · e^x */
 static hz_var elu_vjp(const hz_node *n, int i, hz_var dy) {
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     (void)i;
     return hz_elu_grad(n->in[0], dy, p->a);
 }
@@ -41,7 +41,7 @@ static const hz_sample samples[] = {
 const hz_op hz_op_elu = {.name = "elu",
                          .n_in = 1,
                          .flags = HZ_OP_POINTWISE,
-                         .attr_size = sizeof(hz__scalars),
+                         .attr_size = sizeof(hz_attr_scalars),
                          .shape = elu_shape,
                          .forward = elu_forward,
                          .vjp = elu_vjp,
@@ -49,5 +49,5 @@ const hz_op hz_op_elu = {.name = "elu",
                          .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_elu(hz_var x, double alpha) {
-    return hz_apply1(&hz_op_elu, x, &(hz__scalars){.a = alpha});
+    return hz_apply1(&hz_op_elu, x, &(hz_attr_scalars){.a = alpha});
 }

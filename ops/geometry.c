@@ -7,13 +7,13 @@
 
 /* ---- extents ---- */
 
-hz__dims hz__dims_of(int rank, const int64_t *dim) {
-    hz__dims dims = {.rank = rank};
+hz_attr_dims hz__dims_of(int rank, const int64_t *dim) {
+    hz_attr_dims dims = {.rank = rank};
     for (int k = 0; k < rank && k < HZ_MAX_RANK; k++) dims.dim[k] = dim[k];
     return dims;
 }
 
-void hz__dims_crop(hz__dims *dims, const hz_box *box) {
+void hz__dims_crop(hz_attr_dims *dims, const hz_box *box) {
     for (int k = 0; k < dims->rank; k++) dims->dim[k] = box->hi[k] - box->lo[k];
 }
 

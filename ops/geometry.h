@@ -7,15 +7,11 @@
 
 #include "ops/common.h"
 
-/* The extents a caller gave. An impossible rank is kept as it is (its extents are not read): shape() reports it. */
-typedef struct hz__dims {
-    int rank;
-    int64_t dim[HZ_MAX_RANK];
-} hz__dims;
-hz__dims hz__dims_of(int rank, const int64_t *dim);
+/* The extents a caller gave. An impossible rank is kept as it is: shape() reports it. */
+hz_attr_dims hz__dims_of(int rank, const int64_t *dim);
 
 /* The extents of a box, as attributes of an op whose output is cropped to it. */
-void hz__dims_crop(hz__dims *dims, const hz_box *box);
+void hz__dims_crop(hz_attr_dims *dims, const hz_box *box);
 
 /* ⌊a/b⌋ and ⌈a/b⌉ for b > 0. */
 int64_t hz__floor_div(int64_t a, int64_t b);

@@ -4,20 +4,20 @@
 #include "ops/common.h"
 
 static bool hard_sigmoid_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     return hz__check_number("a", p->a, err) && hz__check_number("b", p->b, err) &&
            hz_shape_float(n, out, err);
 }
 
 static bool hard_sigmoid_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
     (void)err;
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     return hz__forward1(n, ex, HZ_HARD_SIGMOID, p->a, p->b);
 }
 
 /* dx = a · dy · [0 < y < 1] */
 static hz_var hard_sigmoid_vjp(const hz_node *n, int i, hz_var dy) {
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     (void)i;
     return hz_scale(hz_clip_grad(n->out, dy, 0, 1), p->a);
 }
@@ -46,7 +46,7 @@ static const hz_sample samples[] = {
 const hz_op hz_op_hard_sigmoid = {.name = "hard_sigmoid",
                                   .n_in = 1,
                                   .flags = HZ_OP_POINTWISE | HZ_OP_KINKS,
-                                  .attr_size = sizeof(hz__scalars),
+                                  .attr_size = sizeof(hz_attr_scalars),
                                   .shape = hard_sigmoid_shape,
                                   .forward = hard_sigmoid_forward,
                                   .vjp = hard_sigmoid_vjp,
@@ -54,5 +54,5 @@ const hz_op hz_op_hard_sigmoid = {.name = "hard_sigmoid",
                                   .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_hard_sigmoid(hz_var x, double a, double b) {
-    return hz_apply1(&hz_op_hard_sigmoid, x, &(hz__scalars){.a = a, .b = b});
+    return hz_apply1(&hz_op_hard_sigmoid, x, &(hz_attr_scalars){.a = a, .b = b});
 }

@@ -4,19 +4,19 @@
 #include "ops/common.h"
 
 static bool leaky_relu_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     return hz__check_number("slope", p->a, err) && hz_shape_float(n, out, err);
 }
 
 static bool leaky_relu_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
     (void)err;
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     return hz__forward1(n, ex, HZ_LEAKY_RELU, p->a, 0);
 }
 
 /* dx = dy where x > 0, else slope · dy */
 static hz_var leaky_relu_vjp(const hz_node *n, int i, hz_var dy) {
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     (void)i;
     return hz_leaky_relu_grad(n->in[0], dy, p->a);
 }
@@ -41,7 +41,7 @@ static const hz_sample samples[] = {
 const hz_op hz_op_leaky_relu = {.name = "leaky_relu",
                                 .n_in = 1,
                                 .flags = HZ_OP_POINTWISE | HZ_OP_KINKS,
-                                .attr_size = sizeof(hz__scalars),
+                                .attr_size = sizeof(hz_attr_scalars),
                                 .shape = leaky_relu_shape,
                                 .forward = leaky_relu_forward,
                                 .vjp = leaky_relu_vjp,
@@ -49,5 +49,5 @@ const hz_op hz_op_leaky_relu = {.name = "leaky_relu",
                                 .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_leaky_relu(hz_var x, double slope) {
-    return hz_apply1(&hz_op_leaky_relu, x, &(hz__scalars){.a = slope});
+    return hz_apply1(&hz_op_leaky_relu, x, &(hz_attr_scalars){.a = slope});
 }

@@ -4,19 +4,19 @@
 #include "ops/common.h"
 
 static bool leaky_relu_grad_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     return hz__check_number("slope", p->a, err) && hz__shape_broadcast_float(n, out, err);
 }
 
 static bool leaky_relu_grad_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
     (void)err;
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     return hz__forward2(n, ex, HZ_LEAKY_RELU_GRAD, p->a, 0);
 }
 
 /* in dy the same again; in x it is piecewise constant */
 static hz_var leaky_relu_grad_vjp(const hz_node *n, int i, hz_var g) {
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     if (i == 0) return hz_none(n->tape);
     return hz__sum_like(hz_leaky_relu_grad(n->in[0], g, p->a), n->in[1]);
 }
@@ -44,7 +44,7 @@ static const hz_sample samples[] = {
 const hz_op hz_op_leaky_relu_grad = {.name = "leaky_relu_grad",
                                      .n_in = 2,
                                      .flags = HZ_OP_POINTWISE | HZ_OP_KINKS,
-                                     .attr_size = sizeof(hz__scalars),
+                                     .attr_size = sizeof(hz_attr_scalars),
                                      .shape = leaky_relu_grad_shape,
                                      .forward = leaky_relu_grad_forward,
                                      .vjp = leaky_relu_grad_vjp,
@@ -52,5 +52,5 @@ const hz_op hz_op_leaky_relu_grad = {.name = "leaky_relu_grad",
                                      .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_leaky_relu_grad(hz_var x, hz_var dy, double slope) {
-    return hz_apply2(&hz_op_leaky_relu_grad, x, dy, &(hz__scalars){.a = slope});
+    return hz_apply2(&hz_op_leaky_relu_grad, x, dy, &(hz_attr_scalars){.a = slope});
 }

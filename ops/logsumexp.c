@@ -10,7 +10,7 @@ static bool logsumexp_forward(const hz_node *n, const hz_exec *ex, hz_error *err
 /* dx = dy · softmax(x) */
 static hz_var logsumexp_vjp(const hz_node *n, int i, hz_var dy) {
     (void)i;
-    const hz__reduction *r = n->attr;
+    const hz_attr_reduction *r = n->attr;
     return hz_mul(hz_softmax(n->in[0], r->axes), hz__reduction_keep(n, dy));
 }
 
@@ -46,7 +46,7 @@ static const hz_sample samples[] = {
 
 const hz_op hz_op_logsumexp = {.name = "logsumexp",
                                .n_in = 1,
-                               .attr_size = sizeof(hz__reduction),
+                               .attr_size = sizeof(hz_attr_reduction),
                                .shape = hz__reduction_shape,
                                .forward = logsumexp_forward,
                                .vjp = logsumexp_vjp,

@@ -40,7 +40,7 @@ static const hz_sample samples[] = {
 const hz_op hz_op_max = {.name = "max",
                          .n_in = 1,
                          .flags = HZ_OP_KINKS,
-                         .attr_size = sizeof(hz__reduction),
+                         .attr_size = sizeof(hz_attr_reduction),
                          .shape = hz__reduction_shape,
                          .forward = max_forward,
                          .vjp = hz__extreme_vjp,

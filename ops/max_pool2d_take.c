@@ -9,7 +9,7 @@
 /* n->in: x, v */
 
 static bool max_pool2d_take_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
-    const hz__pool2d_adjoint *a = n->attr;
+    const hz_attr_pool2d_adjoint *a = n->attr;
     const hz_tensor *x = hz_in(n, 0), *v = hz_in(n, 1);
     if (!hz__pool2d_check(&a->g, x, out, err)) return false;
     if (v->dtype != x->dtype || !hz_same_shape(v, x))
@@ -21,12 +21,12 @@ static bool max_pool2d_take_shape(const hz_node *n, hz_tensor *out, hz_error *er
 }
 
 static bool max_pool2d_take_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
-    const hz__pool2d_adjoint *a = n->attr;
+    const hz_attr_pool2d_adjoint *a = n->attr;
     return hz_max_pool2d_take_map(ex, &a->g, hz_in(n, 0), hz_in(n, 1), &n->value, err);
 }
 
 static hz_var max_pool2d_take_vjp(const hz_node *n, int i, hz_var dy) {
-    const hz__pool2d_adjoint *a = n->attr;
+    const hz_attr_pool2d_adjoint *a = n->attr;
     return i == 0 ? hz_none(n->tape) : hz_max_pool2d_grad(n->in[0], dy, &a->g);
 }
 
@@ -48,7 +48,7 @@ static const hz_sample samples[] = {
 const hz_op hz_op_max_pool2d_take = {.name = "max_pool2d_take",
                                      .n_in = 2,
                                      .flags = HZ_OP_KINKS,
-                                     .attr_size = sizeof(hz__pool2d_adjoint),
+                                     .attr_size = sizeof(hz_attr_pool2d_adjoint),
                                      .shape = max_pool2d_take_shape,
                                      .forward = max_pool2d_take_forward,
                                      .vjp = max_pool2d_take_vjp,
@@ -56,5 +56,5 @@ const hz_op hz_op_max_pool2d_take = {.name = "max_pool2d_take",
                                      .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_max_pool2d_take(hz_var x, hz_var v, const hz_pool2d_geometry *g, int64_t oh, int64_t ow) {
-    return hz_apply2(&hz_op_max_pool2d_take, x, v, &(hz__pool2d_adjoint){.g = *g, .extent = {oh, ow}});
+    return hz_apply2(&hz_op_max_pool2d_take, x, v, &(hz_attr_pool2d_adjoint){.g = *g, .extent = {oh, ow}});
 }

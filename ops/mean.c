@@ -46,7 +46,7 @@ static const hz_sample samples[] = {
 
 const hz_op hz_op_mean = {.name = "mean",
                           .n_in = 1,
-                          .attr_size = sizeof(hz__reduction),
+                          .attr_size = sizeof(hz_attr_reduction),
                           .shape = hz__reduction_shape,
                           .forward = mean_forward,
                           .vjp = mean_vjp,

@@ -12,7 +12,7 @@ bool hz__check_eps(double eps, hz_error *err) {
 }
 
 bool hz__normalization_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
-    const hz__normalization *a = n->attr;
+    const hz_attr_normalization *a = n->attr;
     return hz__along_shape(n, out, err) && hz__check_eps(a->eps, err);
 }
 

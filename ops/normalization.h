@@ -6,11 +6,6 @@
 
 #include "ops/reduction.h"
 
-/* Attributes of normalize and its adjoint. The axes come first, where hz__along_* look for them. */
-typedef struct hz__normalization {
-    hz_axes axes;
-    double eps;
-} hz__normalization;
 bool hz__normalization_shape(const hz_node *n, hz_tensor *out, hz_error *err);
 
 /* eps is a number and not negative. */

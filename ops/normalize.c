@@ -4,12 +4,12 @@
 #include "ops/normalization.h"
 
 static bool normalize_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
-    const hz__normalization *a = n->attr;
+    const hz_attr_normalization *a = n->attr;
     return hz_normalize_map(ex, hz_in(n, 0), hz__along_mask(n), a->eps, &n->value, err);
 }
 
 static hz_var normalize_vjp(const hz_node *n, int i, hz_var dy) {
-    const hz__normalization *a = n->attr;
+    const hz_attr_normalization *a = n->attr;
     return hz_normalize_grad(n->in[i], dy, a->axes, a->eps);
 }
 
@@ -47,7 +47,7 @@ static const hz_sample samples[] = {
 
 const hz_op hz_op_normalize = {.name = "normalize",
                                .n_in = 1,
-                               .attr_size = sizeof(hz__normalization),
+                               .attr_size = sizeof(hz_attr_normalization),
                                .shape = hz__normalization_shape,
                                .forward = normalize_forward,
                                .vjp = normalize_vjp,
@@ -57,5 +57,5 @@ const hz_op hz_op_normalize = {.name = "normalize",
                                .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_normalize(hz_var x, hz_axes axes, double eps) {
-    return hz_apply1(&hz_op_normalize, x, &(hz__normalization){.axes = axes, .eps = eps});
+    return hz_apply1(&hz_op_normalize, x, &(hz_attr_normalization){.axes = axes, .eps = eps});
 }

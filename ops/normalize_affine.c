@@ -12,7 +12,7 @@ enum { X, GAMMA, BETA };
 
 static bool normalize_affine_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
     static const char *const name[] = {"input", "gamma", "beta"};
-    const hz__normalization *a = n->attr;
+    const hz_attr_normalization *a = n->attr;
     hz_axes mask;
     hz_tensor ignored;
     if (!hz_shape_float(n, out, err) || !hz__axes_resolve(out->rank, a->axes, &mask, err)) return false;
@@ -27,14 +27,14 @@ static bool normalize_affine_shape(const hz_node *n, hz_tensor *out, hz_error *e
 }
 
 static bool normalize_affine_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
-    const hz__normalization *a = n->attr;
+    const hz_attr_normalization *a = n->attr;
     const hz_tensor *x = hz_in(n, X);
     hz_tensor gamma = hz__with_rank(hz_in(n, GAMMA), x->rank), beta = hz__with_rank(hz_in(n, BETA), x->rank);
     return hz_normalize_affine_map(ex, x, hz__along_mask(n), a->eps, &gamma, &beta, &n->value, err);
 }
 
 static hz_var normalize_affine_vjp(const hz_node *n, int i, hz_var dy) {
-    const hz__normalization *a = n->attr;
+    const hz_attr_normalization *a = n->attr;
     hz_var x = n->in[X], gamma = n->in[GAMMA];
     const hz_tensor *p = hz_value(gamma);
     if (i == X) return hz_normalize_grad(x, hz_mul(dy, gamma), a->axes, a->eps);
@@ -106,7 +106,7 @@ static const hz_sample samples[] = {
 
 const hz_op hz_op_normalize_affine = {.name = "normalize_affine",
                                       .n_in = 3,
-                                      .attr_size = sizeof(hz__normalization),
+                                      .attr_size = sizeof(hz_attr_normalization),
                                       .shape = normalize_affine_shape,
                                       .forward = normalize_affine_forward,
                                       .vjp = normalize_affine_vjp,
@@ -116,5 +116,6 @@ const hz_op hz_op_normalize_affine = {.name = "normalize_affine",
                                       .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_normalize_affine(hz_var x, hz_var gamma, hz_var beta, hz_axes axes, double eps) {
-    return hz_apply3(&hz_op_normalize_affine, x, gamma, beta, &(hz__normalization){.axes = axes, .eps = eps});
+    return hz_apply3(&hz_op_normalize_affine, x, gamma, beta,
+                     &(hz_attr_normalization){.axes = axes, .eps = eps});
 }

@@ -7,14 +7,8 @@
 #include "ops/geometry.h"
 #include "ops/normalization.h"
 
-/* The normalization comes first, where hz__along_* look for it. */
-typedef struct dot_attr {
-    hz__normalization normalization;
-    hz__dims to;
-} dot_attr;
-
 static bool normalize_dot_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
-    const dot_attr *a = n->attr;
+    const hz_attr_normalize_dot *a = n->attr;
     hz_tensor x, ignored;
     if (!hz__normalization_shape(n, &x, err)) return false;
     if (!hz_shape_check(NULL, x.dtype, a->to.rank, a->to.dim, err)) return false;
@@ -25,13 +19,13 @@ static bool normalize_dot_shape(const hz_node *n, hz_tensor *out, hz_error *err)
 }
 
 static bool normalize_dot_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
-    const dot_attr *a = n->attr;
+    const hz_attr_normalize_dot *a = n->attr;
     const hz_tensor *x = hz_in(n, 0), z = hz__with_rank(&n->value, x->rank);
     return hz_normalize_dot_map(ex, x, hz_in(n, 1), hz__along_mask(n), a->normalization.eps, &z, err);
 }
 
 static hz_var normalize_dot_vjp(const hz_node *n, int i, hz_var v) {
-    const hz__normalization *a = n->attr;
+    const hz_attr_normalization *a = n->attr;
     hz_var x = n->in[0], u = n->in[1];
     if (i == 0) return hz_normalize_grad(x, hz_mul(u, v), a->axes, a->eps);
     return hz_mul(hz_normalize(x, a->axes, a->eps), v);
@@ -61,7 +55,7 @@ static const hz_sample samples[] = {
 
 const hz_op hz_op_normalize_dot = {.name = "normalize_dot",
                                    .n_in = 2,
-                                   .attr_size = sizeof(dot_attr),
+                                   .attr_size = sizeof(hz_attr_normalize_dot),
                                    .shape = normalize_dot_shape,
                                    .forward = normalize_dot_forward,
                                    .vjp = normalize_dot_vjp,
@@ -69,6 +63,7 @@ const hz_op hz_op_normalize_dot = {.name = "normalize_dot",
                                    .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_normalize_dot(hz_var x, hz_var dy, hz_axes axes, double eps, int rank, const int64_t *dim) {
-    const dot_attr a = {.normalization = {.axes = axes, .eps = eps}, .to = hz__dims_of(rank, dim)};
+    const hz_attr_normalize_dot a = {.normalization = {.axes = axes, .eps = eps},
+                                     .to = hz__dims_of(rank, dim)};
     return hz_apply2(&hz_op_normalize_dot, x, dy, &a);
 }

@@ -15,7 +15,7 @@
 /* n->in: x, u */
 
 static bool normalize_grad_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
-    const hz__normalization *a = n->attr;
+    const hz_attr_normalization *a = n->attr;
     return hz_normalize_grad_map(ex, hz_in(n, 0), hz_in(n, 1), hz__along_mask(n), a->eps, &n->value, err);
 }
 
@@ -25,7 +25,7 @@ static hz_var mean_of_product(hz_var p, hz_var q, hz_axes axes) {
 }
 
 static hz_var normalize_grad_vjp(const hz_node *n, int i, hz_var v) {
-    const hz__normalization *a = n->attr;
+    const hz_attr_normalization *a = n->attr;
     hz_var x = n->in[0], u = n->in[1], gu = n->out;
     hz_var gv = hz_normalize_grad(x, v, a->axes, a->eps);
     if (i == 1) return gv;
@@ -55,7 +55,7 @@ static const hz_sample samples[] = {
 
 const hz_op hz_op_normalize_grad = {.name = "normalize_grad",
                                     .n_in = 2,
-                                    .attr_size = sizeof(hz__normalization),
+                                    .attr_size = sizeof(hz_attr_normalization),
                                     .shape = hz__normalization_shape,
                                     .forward = normalize_grad_forward,
                                     .vjp = normalize_grad_vjp,
@@ -65,5 +65,5 @@ const hz_op hz_op_normalize_grad = {.name = "normalize_grad",
                                     .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_normalize_grad(hz_var x, hz_var dy, hz_axes axes, double eps) {
-    return hz_apply2(&hz_op_normalize_grad, x, dy, &(hz__normalization){.axes = axes, .eps = eps});
+    return hz_apply2(&hz_op_normalize_grad, x, dy, &(hz_attr_normalization){.axes = axes, .eps = eps});
 }

@@ -4,14 +4,9 @@
 #include "ops/common.h"
 #include "tensor/index.h"
 
-typedef struct code {
-    int64_t depth;
-    hz_dtype dtype;
-} code;
-
 static bool one_hot_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
     const hz_tensor *index = hz_in(n, 0);
-    const code *a = n->attr;
+    const hz_attr_one_hot *a = n->attr;
     if (index->dtype != HZ_I32 && index->dtype != HZ_I64)
         return hz_fail(err, HZ_ESHAPE, "indices must be i32 or i64, not %s", hz_dtype_name(index->dtype));
     if (index->rank == HZ_MAX_RANK)
@@ -22,7 +17,7 @@ static bool one_hot_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
 }
 
 static bool one_hot_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
-    const code *a = n->attr;
+    const hz_attr_one_hot *a = n->attr;
     return hz_one_hot_map(ex, hz_in(n, 0), a->depth, 1, 0, &n->value, err);
 }
 
@@ -42,12 +37,12 @@ static const hz_sample samples[] = {
 
 const hz_op hz_op_one_hot = {.name = "one_hot",
                              .n_in = 1,
-                             .attr_size = sizeof(code),
+                             .attr_size = sizeof(hz_attr_one_hot),
                              .shape = one_hot_shape,
                              .forward = one_hot_forward,
                              .samples = samples,
                              .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_one_hot(hz_var index, int64_t depth, hz_dtype dtype) {
-    return hz_apply1(&hz_op_one_hot, index, &(code){.depth = depth, .dtype = dtype});
+    return hz_apply1(&hz_op_one_hot, index, &(hz_attr_one_hot){.depth = depth, .dtype = dtype});
 }

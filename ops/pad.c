@@ -8,14 +8,14 @@
  * SPDX-License-Identifier: MIT */
 #include "ops/padding.h"
 
-static bool only_cuts(const hz__padding *p, int rank) {
+static bool only_cuts(const hz_attr_padding *p, int rank) {
     for (int k = 0; k < rank; k++)
         if (p->before[k] > 0 || p->after[k] > 0) return false;
     return true;
 }
 
 /* The part of x that padding with a value keeps, as positions of x. */
-static hz_box kept(const hz__padding *p, const hz_tensor *x) {
+static hz_box kept(const hz_attr_padding *p, const hz_tensor *x) {
     hz_box box = hz_box_full(x);
     for (int k = 0; k < x->rank; k++) {
         if (p->before[k] < 0) box.lo[k] -= p->before[k];
@@ -26,7 +26,7 @@ static hz_box kept(const hz__padding *p, const hz_tensor *x) {
 
 static bool pad_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
     const hz_tensor *x = hz_in(n, 0);
-    const hz__padding *p = n->attr;
+    const hz_attr_padding *p = n->attr;
     if (!hz__padding_grow(p, x, out, err)) return false;
     hz_box all = kept(p, x);
     if (only_cuts(p, x->rank)) *out = hz_view_box(x, &all);
@@ -35,7 +35,7 @@ static bool pad_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
 
 static void pad_constant(const hz_node *n, const hz_exec *ex) {
     const hz_tensor *x = hz_in(n, 0);
-    const hz__padding *p = n->attr;
+    const hz_attr_padding *p = n->attr;
     hz_box from = kept(p, x), to = from;
     for (int k = 0; k < x->rank; k++) to.lo[k] += p->before[k], to.hi[k] += p->before[k];
     hz_tensor part = hz_view_box(x, &from), place = hz_view_box(&n->value, &to);
@@ -44,7 +44,7 @@ static void pad_constant(const hz_node *n, const hz_exec *ex) {
 }
 
 /* Fill the border of one axis, layer by layer, of `grown`, which has no border along the axes after it yet. */
-static bool copy_border(const hz_exec *ex, const hz__padding *p, const hz_tensor *grown, int axis,
+static bool copy_border(const hz_exec *ex, const hz_attr_padding *p, const hz_tensor *grown, int axis,
                         hz_error *err) {
     for (int64_t j = 0; j < p->before[axis] + p->after[axis]; j++) {
         hz_tensor layer, source;
@@ -56,7 +56,7 @@ static bool copy_border(const hz_exec *ex, const hz__padding *p, const hz_tensor
 
 static bool pad_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
     const hz_tensor *x = hz_in(n, 0);
-    const hz__padding *p = n->attr;
+    const hz_attr_padding *p = n->attr;
     if (p->mode == HZ_PAD_CONSTANT) {
         pad_constant(n, ex);
         return true;
@@ -74,12 +74,12 @@ static bool pad_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
 
 static hz_var pad_vjp(const hz_node *n, int i, hz_var dy) {
     (void)i;
-    const hz__padding *p = n->attr;
+    const hz_attr_padding *p = n->attr;
     return hz_pad_grad(dy, p->before, p->after, p->mode);
 }
 
 /* The sources of positions lo ≤ k < hi of the padded axis lie between these. */
-static void source_range(const hz__padding *p, int axis, int64_t extent, const hz_box *out, hz_box *in) {
+static void source_range(const hz_attr_padding *p, int axis, int64_t extent, const hz_box *out, hz_box *in) {
     int64_t lo = out->lo[axis] - p->before[axis], hi = out->hi[axis] - p->before[axis];
     in->lo[axis] = lo, in->hi[axis] = hi;
     if (p->mode == HZ_PAD_CONSTANT || (lo >= 0 && hi <= extent)) return;
@@ -101,7 +101,7 @@ static bool pad_reach(const hz_node *n, int i, const hz_box *out, hz_box *in) {
 
 /* Padding with a value: what lies outside x is still border. The other modes: along each axis no border, or all. */
 static bool pad_crop(const hz_node *n, const hz_box *out, const hz_box *in, void *attr) {
-    hz__padding *p = attr;
+    hz_attr_padding *p = attr;
     for (int k = 0; k < n->value.rank; k++) {
         bool full = out->lo[k] == 0 && out->hi[k] == n->value.dim[k];
         int64_t lo = out->lo[k] - p->before[k], hi = out->hi[k] - p->before[k];
@@ -160,7 +160,7 @@ static const hz_sample samples[] = {
 const hz_op hz_op_pad = {.name = "pad",
                          .n_in = 1,
                          .flags = HZ_OP_VIEW,
-                         .attr_size = sizeof(hz__padding),
+                         .attr_size = sizeof(hz_attr_padding),
                          .shape = pad_shape,
                          .forward = pad_forward,
                          .vjp = pad_vjp,
@@ -171,6 +171,6 @@ const hz_op hz_op_pad = {.name = "pad",
 
 hz_var hz_pad(hz_var x, const int64_t *before, const int64_t *after, hz_pad_mode mode, double value) {
     int rank = hz_ok(x) ? hz_value(x)->rank : 0;
-    hz__padding p = hz__padding_of(rank, before, after, mode, value);
+    hz_attr_padding p = hz__padding_of(rank, before, after, mode, value);
     return hz_apply1(&hz_op_pad, x, &p);
 }

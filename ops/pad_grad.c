@@ -9,7 +9,7 @@
 /* dx, of which dy is the padded form. */
 static bool pad_grad_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
     const hz_tensor *dy = hz_in(n, 0);
-    const hz__padding *p = n->attr;
+    const hz_attr_padding *p = n->attr;
     hz_tensor inner, outer;
     if (!hz_shape_float(n, out, err)) return false;
     inner = hz_tensor_of(NULL, dy->dtype, dy->rank, dy->dim);
@@ -26,7 +26,7 @@ static bool pad_grad_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
 }
 
 /* copy_border of pad.c backwards: add every layer of the border to the one it was copied from. */
-static bool add_border(const hz_exec *ex, const hz__padding *p, const hz_tensor *grown, int axis,
+static bool add_border(const hz_exec *ex, const hz_attr_padding *p, const hz_tensor *grown, int axis,
                        hz_error *err) {
     for (int64_t j = 0; j < p->before[axis] + p->after[axis]; j++) {
         hz_tensor layer, source;
@@ -38,7 +38,7 @@ static bool add_border(const hz_exec *ex, const hz__padding *p, const hz_tensor 
 
 /* Fold the borders of sum, a copy of dy, into its centre, the last axis first. */
 static bool fold(const hz_node *n, const hz_exec *ex, const hz_tensor *sum, hz_error *err) {
-    const hz__padding *p = n->attr;
+    const hz_attr_padding *p = n->attr;
     hz_tensor grown = *sum;
     for (int axis = sum->rank - 1; axis >= 0; axis--) {
         if (!add_border(ex, p, &grown, axis, err)) return false;
@@ -60,7 +60,7 @@ static bool pad_grad_forward(const hz_node *n, const hz_exec *ex, hz_error *err)
 
 static hz_var pad_grad_vjp(const hz_node *n, int i, hz_var ddx) {
     (void)i;
-    const hz__padding *p = n->attr;
+    const hz_attr_padding *p = n->attr;
     return hz_pad(ddx, p->before, p->after, p->mode, 0);
 }
 
@@ -90,7 +90,7 @@ static const hz_sample samples[] = {
 
 const hz_op hz_op_pad_grad = {.name = "pad_grad",
                               .n_in = 1,
-                              .attr_size = sizeof(hz__padding),
+                              .attr_size = sizeof(hz_attr_padding),
                               .shape = pad_grad_shape,
                               .forward = pad_grad_forward,
                               .vjp = pad_grad_vjp,
@@ -99,7 +99,7 @@ const hz_op hz_op_pad_grad = {.name = "pad_grad",
 
 hz_var hz_pad_grad(hz_var dy, const int64_t *before, const int64_t *after, hz_pad_mode mode) {
     int rank = hz_ok(dy) ? hz_value(dy)->rank : 0;
-    hz__padding p = hz__padding_of(rank, before, after, mode, 0);
+    hz_attr_padding p = hz__padding_of(rank, before, after, mode, 0);
     if (mode != HZ_PAD_CONSTANT) return hz_apply1(&hz_op_pad_grad, dy, &p);
     for (int k = 0; k < rank; k++) p.before[k] = -p.before[k], p.after[k] = -p.after[k];
     return hz_pad(dy, p.before, p.after, mode, 0);

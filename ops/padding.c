@@ -5,14 +5,14 @@
 
 #include <inttypes.h>
 
-hz__padding hz__padding_of(int rank, const int64_t *before, const int64_t *after, hz_pad_mode mode,
-                           double value) {
-    hz__padding p = {.mode = mode, .value = value};
+hz_attr_padding hz__padding_of(int rank, const int64_t *before, const int64_t *after, hz_pad_mode mode,
+                               double value) {
+    hz_attr_padding p = {.mode = mode, .value = value};
     for (int k = 0; k < rank; k++) p.before[k] = before[k], p.after[k] = after[k];
     return p;
 }
 
-static bool check_axis(const hz__padding *p, const hz_tensor *inner, int k, hz_error *err) {
+static bool check_axis(const hz_attr_padding *p, const hz_tensor *inner, int k, hz_error *err) {
     const int64_t limit = INT64_MAX / 4, before = p->before[k], after = p->after[k];
     if (before < -limit || before > limit || after < -limit || after > limit || inner->dim[k] > limit)
         return hz_fail(err, HZ_EINVAL, "padding %" PRId64 " and %" PRId64 " of axis %d is out of range",
@@ -31,7 +31,7 @@ static bool check_axis(const hz__padding *p, const hz_tensor *inner, int k, hz_e
     return true;
 }
 
-bool hz__padding_grow(const hz__padding *p, const hz_tensor *inner, hz_tensor *outer, hz_error *err) {
+bool hz__padding_grow(const hz_attr_padding *p, const hz_tensor *inner, hz_tensor *outer, hz_error *err) {
     if ((unsigned)p->mode > HZ_PAD_WRAP)
         return hz_fail(err, HZ_EINVAL, "%d is no padding mode", (int)p->mode);
     hz_tensor grown = *inner;
@@ -45,7 +45,7 @@ bool hz__padding_grow(const hz__padding *p, const hz_tensor *inner, hz_tensor *o
     return true;
 }
 
-hz_tensor hz__padding_centre(const hz__padding *p, const hz_tensor *outer, const int64_t *dim) {
+hz_tensor hz__padding_centre(const hz_attr_padding *p, const hz_tensor *outer, const int64_t *dim) {
     hz_box box;
     for (int k = 0; k < outer->rank; k++) box.lo[k] = p->before[k], box.hi[k] = p->before[k] + dim[k];
     return hz_view_box(outer, &box);
@@ -64,8 +64,8 @@ int64_t hz__padding_source(hz_pad_mode mode, int64_t k, int64_t n) {
     return there < n ? there : 2 * (n - 1) - there;
 }
 
-bool hz__padding_layer(const hz__padding *p, const hz_tensor *grown, int axis, int64_t j, hz_tensor *layer,
-                       hz_tensor *source, hz_error *err) {
+bool hz__padding_layer(const hz_attr_padding *p, const hz_tensor *grown, int axis, int64_t j,
+                       hz_tensor *layer, hz_tensor *source, hz_error *err) {
     int64_t before = p->before[axis], extent = grown->dim[axis] - before - p->after[axis];
     int64_t at = j < before ? j : j + extent;
     int64_t from = before + hz__padding_source(p->mode, at - before, extent);

@@ -6,27 +6,21 @@
 
 #include "ops/geometry.h"
 
-typedef struct hz__padding {
-    int64_t before[HZ_MAX_RANK], after[HZ_MAX_RANK];
-    hz_pad_mode mode;
-    double value;
-} hz__padding;
-
 /* The attributes from what the caller gave, for a variable of this rank. */
-hz__padding hz__padding_of(int rank, const int64_t *before, const int64_t *after, hz_pad_mode mode,
-                           double value);
+hz_attr_padding hz__padding_of(int rank, const int64_t *before, const int64_t *after, hz_pad_mode mode,
+                               double value);
 
 /* The shape `inner`, not empty if that would leave a border without a source, grown by the padding. */
-bool hz__padding_grow(const hz__padding *p, const hz_tensor *inner, hz_tensor *outer, hz_error *err);
+bool hz__padding_grow(const hz_attr_padding *p, const hz_tensor *inner, hz_tensor *outer, hz_error *err);
 
 /* The part of outer, grown from extents dim, that is not border. */
-hz_tensor hz__padding_centre(const hz__padding *p, const hz_tensor *outer, const int64_t *dim);
+hz_tensor hz__padding_centre(const hz_attr_padding *p, const hz_tensor *outer, const int64_t *dim);
 
 /* Which position 0 … n−1 of an axis is seen at position k, anywhere on its line; for the modes that copy. */
 int64_t hz__padding_source(hz_pad_mode mode, int64_t k, int64_t n);
 
 /* Layer j of the border of an axis (those before it, then those after it), and the layer it is a copy of. */
-bool hz__padding_layer(const hz__padding *p, const hz_tensor *grown, int axis, int64_t j, hz_tensor *layer,
-                       hz_tensor *source, hz_error *err);
+bool hz__padding_layer(const hz_attr_padding *p, const hz_tensor *grown, int axis, int64_t j,
+                       hz_tensor *layer, hz_tensor *source, hz_error *err);
 
 #endif

@@ -3,12 +3,8 @@
  * SPDX-License-Identifier: MIT */
 #include "ops/geometry.h"
 
-typedef struct permutation {
-    int axis[HZ_MAX_RANK]; /* output axis k is input axis axis[k] */
-} permutation;
-
 static bool permute_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
-    const permutation *perm = n->attr;
+    const hz_attr_permute *perm = n->attr;
     return hz_view_permute(hz_in(n, 0), perm->axis, out, err);
 }
 
@@ -20,7 +16,7 @@ static bool permute_forward(const hz_node *n, const hz_exec *ex, hz_error *err) 
 
 static hz_var permute_vjp(const hz_node *n, int i, hz_var dy) {
     (void)i;
-    const permutation *perm = n->attr;
+    const hz_attr_permute *perm = n->attr;
     int inverse[HZ_MAX_RANK] = {0};
     for (int k = 0; k < n->value.rank; k++) inverse[perm->axis[k]] = k;
     return hz_permute(dy, inverse);
@@ -28,7 +24,7 @@ static hz_var permute_vjp(const hz_node *n, int i, hz_var dy) {
 
 static bool permute_reach(const hz_node *n, int i, const hz_box *out, hz_box *in) {
     (void)i;
-    const permutation *perm = n->attr;
+    const hz_attr_permute *perm = n->attr;
     for (int k = 0; k < n->value.rank; k++) {
         in->lo[perm->axis[k]] = out->lo[k];
         in->hi[perm->axis[k]] = out->hi[k];
@@ -55,7 +51,7 @@ static const hz_sample samples[] = {
 const hz_op hz_op_permute = {.name = "permute",
                              .n_in = 1,
                              .flags = HZ_OP_VIEW,
-                             .attr_size = sizeof(permutation),
+                             .attr_size = sizeof(hz_attr_permute),
                              .shape = permute_shape,
                              .forward = permute_forward,
                              .vjp = permute_vjp,
@@ -64,7 +60,7 @@ const hz_op hz_op_permute = {.name = "permute",
                              .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_permute(hz_var x, const int *perm) {
-    permutation p = {{0}};
+    hz_attr_permute p = {{0}};
     if (hz_ok(x))
         for (int k = 0; k < hz_value(x)->rank; k++) p.axis[k] = perm[k];
     return hz_apply1(&hz_op_permute, x, &p);

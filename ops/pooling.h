@@ -7,12 +7,6 @@
 #include "ops/geometry.h"
 #include "tensor/pool2d.h"
 
-/* Attributes of the adjoints: the pooling, and the extents that the result has along H and W. */
-typedef struct hz__pool2d_adjoint {
-    hz_pool2d_geometry g;
-    int64_t extent[2];
-} hz__pool2d_adjoint;
-
 /* The geometry for x of options as a caller gives them, not yet checked. */
 hz_pool2d_geometry hz__pool2d_geometry_of(hz_var x, const hz_pool2d_opts *opts);
 

@@ -4,19 +4,19 @@
 #include "ops/common.h"
 
 static bool pow_scalar_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     return hz__check_number("exponent", p->a, err) && hz_shape_float(n, out, err);
 }
 
 static bool pow_scalar_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
     (void)err;
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     return hz__forward1(n, ex, HZ_POW_SCALAR, p->a, 0);
 }
 
 /* dx = dy · a · x^(a−1); x^0 is constant, also where x^−1 is infinite */
 static hz_var pow_scalar_vjp(const hz_node *n, int i, hz_var dy) {
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     (void)i;
     if (p->a == 0) return hz_none(n->tape);
     return hz_scale(hz_mul(dy, hz_pow_scalar(n->in[0], p->a - 1)), p->a);
@@ -53,7 +53,7 @@ static const hz_sample samples[] = {
 const hz_op hz_op_pow_scalar = {.name = "pow_scalar",
                                 .n_in = 1,
                                 .flags = HZ_OP_POINTWISE,
-                                .attr_size = sizeof(hz__scalars),
+                                .attr_size = sizeof(hz_attr_scalars),
                                 .shape = pow_scalar_shape,
                                 .forward = pow_scalar_forward,
                                 .vjp = pow_scalar_vjp,
@@ -61,5 +61,5 @@ const hz_op hz_op_pow_scalar = {.name = "pow_scalar",
                                 .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_pow_scalar(hz_var x, double a) {
-    return hz_apply1(&hz_op_pow_scalar, x, &(hz__scalars){.a = a});
+    return hz_apply1(&hz_op_pow_scalar, x, &(hz_attr_scalars){.a = a});
 }

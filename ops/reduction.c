@@ -45,11 +45,11 @@ static hz_axes resolved(const hz_node *n, hz_axes axes) {
 /* ---- reductions ---- */
 
 hz_var hz__reduce(const hz_op *op, hz_var x, hz_axes axes, bool keep) {
-    return hz_apply1(op, x, &(hz__reduction){.axes = axes, .keep = keep});
+    return hz_apply1(op, x, &(hz_attr_reduction){.axes = axes, .keep = keep});
 }
 
 bool hz__reduction_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
-    const hz__reduction *r = n->attr;
+    const hz_attr_reduction *r = n->attr;
     hz_axes mask;
     if (!hz_shape_float(n, out, err) || !hz__axes_resolve(out->rank, r->axes, &mask, err)) return false;
     hz__reduced_shape(hz_in(n, 0), mask, r->keep, out);
@@ -58,7 +58,7 @@ bool hz__reduction_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
 
 /* The kernels want the reduced axes kept: the same memory, seen so. */
 bool hz__reduction_forward(const hz_node *n, const hz_exec *ex, hz_reduction kind, hz_error *err) {
-    const hz__reduction *r = n->attr;
+    const hz_attr_reduction *r = n->attr;
     const hz_tensor *x = hz_in(n, 0);
     hz_axes mask = resolved(n, r->axes);
     hz_tensor kept = n->value;
@@ -68,13 +68,13 @@ bool hz__reduction_forward(const hz_node *n, const hz_exec *ex, hz_reduction kin
 }
 
 bool hz__reduction_reach(const hz_node *n, int i, const hz_box *out, hz_box *in) {
-    const hz__reduction *r = n->attr;
+    const hz_attr_reduction *r = n->attr;
     hz__reduced_reach(hz_in(n, i), resolved(n, r->axes), r->keep, out, in);
     return true;
 }
 
 hz_var hz__reduction_keep(const hz_node *n, hz_var v) {
-    const hz__reduction *r = n->attr;
+    const hz_attr_reduction *r = n->attr;
     if (r->keep) return v;
     hz_tensor kept;
     hz__reduced_shape(hz_in(n, 0), resolved(n, r->axes), true, &kept);
@@ -82,7 +82,7 @@ hz_var hz__reduction_keep(const hz_node *n, hz_var v) {
 }
 
 hz_var hz__extreme_vjp(const hz_node *n, int i, hz_var dy) {
-    const hz__reduction *r = n->attr;
+    const hz_attr_reduction *r = n->attr;
     hz_var x = n->in[i];
     hz_var extreme = hz_astype(hz_eq(x, hz__reduction_keep(n, n->out)), n->value.dtype);
     hz_var share = hz_div(hz__reduction_keep(n, dy), hz_sum(extreme, r->axes, true));
@@ -90,7 +90,7 @@ hz_var hz__extreme_vjp(const hz_node *n, int i, hz_var dy) {
 }
 
 int64_t hz__reduction_count(const hz_node *n) {
-    const hz__reduction *r = n->attr;
+    const hz_attr_reduction *r = n->attr;
     const hz_tensor *x = hz_in(n, 0);
     hz_axes mask = resolved(n, r->axes);
     int64_t count = 1;

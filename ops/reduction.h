@@ -9,11 +9,6 @@
 
 /* ---- reductions: attributes {axes, keep}, one float input ---- */
 
-typedef struct hz__reduction {
-    hz_axes axes; /* as the caller gave them */
-    bool keep;
-} hz__reduction;
-
 hz_var hz__reduce(const hz_op *op, hz_var x, hz_axes axes, bool keep);
 bool hz__reduction_shape(const hz_node *n, hz_tensor *out, hz_error *err);
 bool hz__reduction_forward(const hz_node *n, const hz_exec *ex, hz_reduction kind, hz_error *err);

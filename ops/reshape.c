@@ -6,7 +6,7 @@
 
 static bool reshape_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
     const hz_tensor *x = hz_in(n, 0);
-    const hz__dims *to = n->attr;
+    const hz_attr_dims *to = n->attr;
     hz_tensor in_order = *x; /* whether a view is possible is not a question of right or wrong here */
     hz_tensor_set_contiguous(&in_order);
     if (!hz_view_reshape(&in_order, to->rank, to->dim, out, err)) return false;
@@ -112,7 +112,7 @@ static bool reshape_reach(const hz_node *n, int i, const hz_box *out, hz_box *in
 /* The box of the input holds at least the elements of the output's, in the same order. If it holds no others, the
  * restricted op is a reshape again. */
 static bool reshape_crop(const hz_node *n, const hz_box *out, const hz_box *in, void *attr) {
-    hz__dims *to = attr;
+    hz_attr_dims *to = attr;
     to->rank = n->value.rank;
     hz__dims_crop(to, out);
     return hz_box_numel(out, n->value.rank) == hz_box_numel(in, hz_in(n, 0)->rank);
@@ -168,7 +168,7 @@ static const hz_sample samples[] = {
 const hz_op hz_op_reshape = {.name = "reshape",
                              .n_in = 1,
                              .flags = HZ_OP_VIEW,
-                             .attr_size = sizeof(hz__dims),
+                             .attr_size = sizeof(hz_attr_dims),
                              .shape = reshape_shape,
                              .forward = reshape_forward,
                              .vjp = reshape_vjp,
@@ -180,7 +180,7 @@ const hz_op hz_op_reshape = {.name = "reshape",
 /* ---- functions ---- */
 
 hz_var hz_reshape(hz_var x, int rank, const int64_t *dim) {
-    hz__dims to = hz__dims_of(rank, dim);
+    hz_attr_dims to = hz__dims_of(rank, dim);
     return hz_apply1(&hz_op_reshape, x, &to);
 }
 
@@ -190,7 +190,7 @@ hz_var hz_flatten(hz_var x, int axis) {
     int from = axis == v->rank ? axis : hz_axis(v->rank, axis);
     if (from < 0)
         return hz_tape_fail(x.tape, HZ_EINVAL, "flatten: axis %d is outside %s", axis, hz_shape_str(v).s);
-    hz__dims to = hz__dims_of(from, v->dim);
+    hz_attr_dims to = hz__dims_of(from, v->dim);
     int64_t rest = 1;
     for (int k = from; k < v->rank; k++) rest *= v->dim[k];
     if (from == HZ_MAX_RANK) return x; /* nothing to merge and no room for an axis of one element */
@@ -205,7 +205,7 @@ hz_var hz_squeeze(hz_var x, hz_axes axes) {
     hz_error why = {.code = HZ_OK};
     if (!hz__axes_resolve(v->rank, axes, &mask, &why))
         return hz_tape_fail(x.tape, HZ_EINVAL, "squeeze: %s", why.text);
-    hz__dims to = {.rank = 0};
+    hz_attr_dims to = {.rank = 0};
     for (int k = 0; k < v->rank; k++) {
         bool drop = mask & HZ_AXIS(k);
         if (drop && v->dim[k] != 1 && axes != HZ_ALL_AXES)
@@ -222,7 +222,7 @@ hz_var hz_unsqueeze(hz_var x, int axis) {
     if (at < 0 || v->rank == HZ_MAX_RANK)
         return hz_tape_fail(x.tape, HZ_EINVAL, "unsqueeze: %s, of at most %d axes, cannot be given one at %d",
                             hz_shape_str(v).s, HZ_MAX_RANK, axis);
-    hz__dims to = {.rank = v->rank + 1};
+    hz_attr_dims to = {.rank = v->rank + 1};
     for (int k = 0; k < to.rank; k++) to.dim[k] = k < at ? v->dim[k] : k == at ? 1 : v->dim[k - 1];
     return hz_reshape(x, to.rank, to.dim);
 }

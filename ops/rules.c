@@ -22,7 +22,7 @@ hz_var hz_relu_guided(const hz_node *n, int i, hz_var dy) {
 
 bool hz_is_relu(const hz_node *n, const void *ctx) {
     (void)ctx;
-    if (n->op == &hz_op_clip) return ((const hz__scalars *)n->attr)->a == 0;
+    if (n->op == &hz_op_clip) return ((const hz_attr_scalars *)n->attr)->a == 0;
     return n->op == &hz_op_relu || n->op == &hz_op_relu6;
 }
 

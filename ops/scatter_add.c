@@ -1,19 +1,20 @@
 /* scatter_add.c: y[o, index[j], n] += src[o, j, n] into zeros: the adjoint of gather.
  *
  * SPDX-License-Identifier: MIT */
-#include "ops/placement.h"
+#include "ops/common.h"
+#include "tensor/index.h"
 
 /* n->in: index, src */
 
 static int axis_of(const hz_node *n) {
-    const hz__placement *p = n->attr;
+    const hz_attr_placement *p = n->attr;
     return hz_axis(hz_in(n, 1)->rank - hz_in(n, 0)->rank + 1, p->axis);
 }
 
 /* src with the axes that the index has become one of the extent wanted. */
 static bool scatter_add_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
     const hz_tensor *index = hz_in(n, 0), *src = hz_in(n, 1);
-    const hz__placement *p = n->attr;
+    const hz_attr_placement *p = n->attr;
     int axis = axis_of(n), rank = src->rank - index->rank + 1;
     if (axis < 0 || !hz_dtype_is_float(src->dtype))
         return hz_fail(err, HZ_ESHAPE, "source %s %s has no place for indices %s at axis %d",
@@ -69,7 +70,7 @@ static const hz_sample samples[] = {
 
 const hz_op hz_op_scatter_add = {.name = "scatter_add",
                                  .n_in = 2,
-                                 .attr_size = sizeof(hz__placement),
+                                 .attr_size = sizeof(hz_attr_placement),
                                  .shape = scatter_add_shape,
                                  .forward = scatter_add_forward,
                                  .vjp = scatter_add_vjp,
@@ -77,5 +78,5 @@ const hz_op hz_op_scatter_add = {.name = "scatter_add",
                                  .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_scatter_add(hz_var index, hz_var src, int axis, int64_t extent) {
-    return hz_apply2(&hz_op_scatter_add, index, src, &(hz__placement){.axis = axis, .extent = extent});
+    return hz_apply2(&hz_op_scatter_add, index, src, &(hz_attr_placement){.axis = axis, .extent = extent});
 }

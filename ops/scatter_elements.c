@@ -1,18 +1,19 @@
 /* scatter_elements.c: y[o, index[o, j, n], n] += src[o, j, n] into zeros: the adjoint of gather_elements.
  *
  * SPDX-License-Identifier: MIT */
-#include "ops/placement.h"
+#include "ops/common.h"
+#include "tensor/index.h"
 
 /* n->in: index, src */
 
 static int axis_of(const hz_node *n) {
-    const hz__placement *p = n->attr;
+    const hz_attr_placement *p = n->attr;
     return hz_axis(hz_in(n, 1)->rank, p->axis);
 }
 
 static bool scatter_elements_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
     const hz_tensor *index = hz_in(n, 0), *src = hz_in(n, 1);
-    const hz__placement *p = n->attr;
+    const hz_attr_placement *p = n->attr;
     int axis = axis_of(n);
     if (!hz_dtype_is_float(src->dtype) || !hz_same_shape(index, src))
         return hz_fail(err, HZ_ESHAPE, "source %s %s, of floats, and indices %s must have one shape",
@@ -54,7 +55,7 @@ static const hz_sample samples[] = {
 
 const hz_op hz_op_scatter_elements = {.name = "scatter_elements",
                                       .n_in = 2,
-                                      .attr_size = sizeof(hz__placement),
+                                      .attr_size = sizeof(hz_attr_placement),
                                       .shape = scatter_elements_shape,
                                       .forward = scatter_elements_forward,
                                       .vjp = scatter_elements_vjp,
@@ -62,5 +63,6 @@ const hz_op hz_op_scatter_elements = {.name = "scatter_elements",
                                       .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_scatter_elements(hz_var index, hz_var src, int axis, int64_t extent) {
-    return hz_apply2(&hz_op_scatter_elements, index, src, &(hz__placement){.axis = axis, .extent = extent});
+    return hz_apply2(&hz_op_scatter_elements, index, src,
+                     &(hz_attr_placement){.axis = axis, .extent = extent});
 }

@@ -4,13 +4,8 @@
  * SPDX-License-Identifier: MIT */
 #include "ops/geometry.h"
 
-typedef struct slice {
-    int axis;
-    int64_t start, count, step;
-} slice;
-
 static bool slice_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
-    const slice *s = n->attr;
+    const hz_attr_slice *s = n->attr;
     return hz_view_slice(hz_in(n, 0), s->axis, s->start, s->count, s->step, out, err);
 }
 
@@ -21,14 +16,14 @@ static bool slice_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
 }
 
 static hz_var slice_vjp(const hz_node *n, int i, hz_var dy) {
-    const slice *s = n->attr;
+    const hz_attr_slice *s = n->attr;
     const hz_tensor *x = hz_in(n, i);
     return hz_slice_grad(dy, s->axis, s->start, s->step, x->dim[hz_axis(x->rank, s->axis)]);
 }
 
 static bool slice_reach(const hz_node *n, int i, const hz_box *out, hz_box *in) {
     (void)i;
-    const slice *s = n->attr;
+    const hz_attr_slice *s = n->attr;
     int axis = hz_axis(n->value.rank, s->axis);
     *in = *out;
     int64_t first = s->start + out->lo[axis] * s->step, last = s->start + (out->hi[axis] - 1) * s->step;
@@ -38,7 +33,7 @@ static bool slice_reach(const hz_node *n, int i, const hz_box *out, hz_box *in) 
 }
 
 static bool slice_crop(const hz_node *n, const hz_box *out, const hz_box *in, void *attr) {
-    slice *s = attr;
+    hz_attr_slice *s = attr;
     int axis = hz_axis(n->value.rank, s->axis);
     s->start += out->lo[axis] * s->step - in->lo[axis];
     s->count = out->hi[axis] - out->lo[axis];
@@ -81,7 +76,7 @@ static const hz_sample samples[] = {
 const hz_op hz_op_slice = {.name = "slice",
                            .n_in = 1,
                            .flags = HZ_OP_VIEW | HZ_OP_PART,
-                           .attr_size = sizeof(slice),
+                           .attr_size = sizeof(hz_attr_slice),
                            .shape = slice_shape,
                            .forward = slice_forward,
                            .vjp = slice_vjp,
@@ -92,7 +87,8 @@ const hz_op hz_op_slice = {.name = "slice",
 
 hz_var hz_slice(hz_var x, int axis, int64_t start, int64_t count, int64_t step) {
     if (count == 1 && step != 0) step = 1; /* one element: no step, however long, is ever taken */
-    return hz_apply1(&hz_op_slice, x, &(slice){.axis = axis, .start = start, .count = count, .step = step});
+    return hz_apply1(&hz_op_slice, x,
+                     &(hz_attr_slice){.axis = axis, .start = start, .count = count, .step = step});
 }
 
 hz_var hz_flip(hz_var x, int axis) {

@@ -3,21 +3,15 @@
  * SPDX-License-Identifier: MIT */
 #include "ops/geometry.h"
 
-typedef struct placing {
-    int axis;
-    int64_t start, step;
-    int64_t extent; /* of the axis in the output */
-} placing;
-
 /* The elements of the output that dy goes to. */
-static bool view_places(const placing *p, const hz_tensor *dy, const hz_tensor *out, hz_tensor *view,
-                        hz_error *err) {
+static bool view_places(const hz_attr_slice_grad *p, const hz_tensor *dy, const hz_tensor *out,
+                        hz_tensor *view, hz_error *err) {
     return hz_view_slice(out, p->axis, p->start, dy->dim[hz_axis(dy->rank, p->axis)], p->step, view, err);
 }
 
 static bool slice_grad_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
     const hz_tensor *dy = hz_in(n, 0);
-    const placing *p = n->attr;
+    const hz_attr_slice_grad *p = n->attr;
     int axis = hz_axis(dy->rank, p->axis);
     if (axis < 0)
         return hz_fail(err, HZ_EINVAL, "axis %d is outside the cotangent %s", p->axis, hz_shape_str(dy).s);
@@ -39,14 +33,14 @@ static bool slice_grad_forward(const hz_node *n, const hz_exec *ex, hz_error *er
 
 static hz_var slice_grad_vjp(const hz_node *n, int i, hz_var ddx) {
     const hz_tensor *dy = hz_in(n, i);
-    const placing *p = n->attr;
+    const hz_attr_slice_grad *p = n->attr;
     return hz_slice(ddx, p->axis, p->start, dy->dim[hz_axis(dy->rank, p->axis)], p->step);
 }
 
 /* Elements j of dy with lo ≤ start + j·step < hi. */
 static bool slice_grad_reach(const hz_node *n, int i, const hz_box *out, hz_box *in) {
     (void)i;
-    const placing *p = n->attr;
+    const hz_attr_slice_grad *p = n->attr;
     int axis = hz_axis(n->value.rank, p->axis);
     int64_t lo = out->lo[axis] - p->start, last = out->hi[axis] - 1 - p->start, step = p->step;
     *in = *out;
@@ -56,7 +50,7 @@ static bool slice_grad_reach(const hz_node *n, int i, const hz_box *out, hz_box 
 }
 
 static bool slice_grad_crop(const hz_node *n, const hz_box *out, const hz_box *in, void *attr) {
-    placing *p = attr;
+    hz_attr_slice_grad *p = attr;
     int axis = hz_axis(n->value.rank, p->axis);
     p->start += in->lo[axis] * p->step - out->lo[axis];
     p->extent = out->hi[axis] - out->lo[axis];
@@ -87,7 +81,7 @@ static const hz_sample samples[] = {
 
 const hz_op hz_op_slice_grad = {.name = "slice_grad",
                                 .n_in = 1,
-                                .attr_size = sizeof(placing),
+                                .attr_size = sizeof(hz_attr_slice_grad),
                                 .shape = slice_grad_shape,
                                 .forward = slice_grad_forward,
                                 .vjp = slice_grad_vjp,
@@ -98,5 +92,5 @@ const hz_op hz_op_slice_grad = {.name = "slice_grad",
 
 hz_var hz_slice_grad(hz_var dy, int axis, int64_t start, int64_t step, int64_t extent) {
     return hz_apply1(&hz_op_slice_grad, dy,
-                     &(placing){.axis = axis, .start = start, .step = step, .extent = extent});
+                     &(hz_attr_slice_grad){.axis = axis, .start = start, .step = step, .extent = extent});
 }

@@ -6,7 +6,7 @@
 #include "ops/common.h"
 
 static bool softplus_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     if (p->a == 0 || !isfinite(p->a))
         return hz_fail(err, HZ_EINVAL, "beta is %g; it must be finite and not 0", p->a);
     return hz_shape_float(n, out, err);
@@ -14,13 +14,13 @@ static bool softplus_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
 
 static bool softplus_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
     (void)err;
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     return hz__forward1(n, ex, HZ_SOFTPLUS, p->a, 0);
 }
 
 /* dx = dy · sigmoid(beta·x) */
 static hz_var softplus_vjp(const hz_node *n, int i, hz_var dy) {
-    const hz__scalars *p = n->attr;
+    const hz_attr_scalars *p = n->attr;
     (void)i;
     return hz_mul(dy, hz_sigmoid(hz_scale(n->in[0], p->a)));
 }
@@ -51,7 +51,7 @@ static const hz_sample samples[] = {
 const hz_op hz_op_softplus = {.name = "softplus",
                               .n_in = 1,
                               .flags = HZ_OP_POINTWISE,
-                              .attr_size = sizeof(hz__scalars),
+                              .attr_size = sizeof(hz_attr_scalars),
                               .shape = softplus_shape,
                               .forward = softplus_forward,
                               .vjp = softplus_vjp,
@@ -59,5 +59,5 @@ const hz_op hz_op_softplus = {.name = "softplus",
                               .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_softplus(hz_var x, double beta) {
-    return hz_apply1(&hz_op_softplus, x, &(hz__scalars){.a = beta});
+    return hz_apply1(&hz_op_softplus, x, &(hz_attr_scalars){.a = beta});
 }

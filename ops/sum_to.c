@@ -5,7 +5,7 @@
 
 static bool sum_to_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
     const hz_tensor *x = hz_in(n, 0);
-    const hz__dims *to = n->attr;
+    const hz_attr_dims *to = n->attr;
     if (!hz_shape_float(n, out, err)) return false;
     if (!hz_shape_check(NULL, x->dtype, to->rank, to->dim, err)) return false;
     hz_tensor target = hz_tensor_of(NULL, x->dtype, to->rank, to->dim), ignored;
@@ -80,7 +80,7 @@ static const hz_sample samples[] = {
 
 const hz_op hz_op_sum_to = {.name = "sum_to",
                             .n_in = 1,
-                            .attr_size = sizeof(hz__dims),
+                            .attr_size = sizeof(hz_attr_dims),
                             .shape = sum_to_shape,
                             .forward = sum_to_forward,
                             .vjp = sum_to_vjp,
@@ -90,6 +90,6 @@ const hz_op hz_op_sum_to = {.name = "sum_to",
                             .n_samples = HZ__COUNT(samples)};
 
 hz_var hz_sum_to(hz_var x, int rank, const int64_t *dim) {
-    hz__dims to = hz__dims_of(rank, dim);
+    hz_attr_dims to = hz__dims_of(rank, dim);
     return hz_apply1(&hz_op_sum_to, x, &to);
 }
