@@ -3,7 +3,8 @@
  *   tensor/    numbers in strided memory, files
  *   autograd/  the tape, gradients, rules, gradient checks
  *   ops/       every operation
- *   nn/        weights, layers, models, preprocessing, data, initialisers, optimisers, schedules
+ *   nn/        weights, layers, models, preprocessing, data, initialisers, optimisers, schedules,
+ *              progress, logs and learning curves
  *
  * Begin reading with autograd/tape.h, autograd/grad.h and ops/ops.h.
  *
@@ -14,6 +15,7 @@
 #include "autograd/grad.h"
 #include "autograd/gradcheck.h"
 #include "autograd/tape.h"
+#include "nn/curve.h"
 #include "nn/data.h"
 #include "nn/init.h"
 #include "nn/layers.h"
@@ -21,7 +23,9 @@
 #include "nn/optim.h"
 #include "nn/params.h"
 #include "nn/preprocess.h"
+#include "nn/progress.h"
 #include "nn/schedule.h"
+#include "nn/train_log.h"
 #include "nn/weights.h"
 #include "ops/ops.h"
 #include "tensor/box.h"

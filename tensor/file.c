@@ -52,7 +52,7 @@ hz_label_text hz_label(const char *name) {
     return label;
 }
 
-static bool fail_errno(hz_error *err, const char *path, const char *doing) {
+bool hz_fail_errno(hz_error *err, const char *path, const char *doing) {
     hz_code code = errno == ENOENT ? HZ_ENOTFOUND : errno == ENOMEM ? HZ_ENOMEM : HZ_EIO;
     char reason[128];
     if (strerror_r(errno, reason, sizeof reason) != 0) snprintf(reason, sizeof reason, "error %d", errno);
@@ -70,10 +70,10 @@ bool hz_file_open(const char *path, hz_file_in *in, hz_error *err) {
     struct stat st;
     *in = (hz_file_in){.path = path, .fd = -1};
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a FIFO must not keep us waiting */
-    if (fd < 0) return fail_errno(err, path, "open");
+    if (fd < 0) return hz_fail_errno(err, path, "open");
     in->fd = fd;
     if (fstat(fd, &st) != 0) {
-        fail_errno(err, path, "examine");
+        hz_fail_errno(err, path, "examine");
     } else if (!S_ISREG(st.st_mode)) {
         fail_irregular(err, path, st.st_mode);
     } else {
@@ -88,7 +88,7 @@ bool hz_file_get(hz_file_in *in, void *data, size_t size, hz_error *err) {
     for (unsigned char *at = data; size > 0;) {
         ssize_t got = read(in->fd, at, size < 1 << 30 ? size : 1 << 30);
         if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return fail_errno(err, in->path, "read");
+        if (got < 0) return hz_fail_errno(err, in->path, "read");
         if (got == 0) return hz_fail(err, HZ_EIO, "%s: ends %zu bytes early", hz_label(in->path).s, size);
         at += got;
         size -= (size_t)got;
@@ -151,7 +151,7 @@ static bool open_temp(hz_file_out *out, hz_error *err) {
         if (out->fd >= 0) return true;
         if (errno != EEXIST) break;
     }
-    return fail_errno(err, out->path, "create");
+    return hz_fail_errno(err, out->path, "create");
 }
 
 hz_file_out *hz_file_create(const char *path, const hz_allocator *alloc, hz_error *err) {
@@ -181,7 +181,7 @@ static bool put_through(hz_file_out *out, const void *data, size_t size, hz_erro
     for (const unsigned char *at = data; size > 0;) {
         ssize_t done = write(out->fd, at, size < 1 << 30 ? size : 1 << 30);
         if (done < 0 && errno == EINTR) continue;
-        if (done < 0) return fail_errno(err, out->path, "write");
+        if (done < 0) return hz_fail_errno(err, out->path, "write");
         at += done;
         size -= (size_t)done;
     }
@@ -213,11 +213,11 @@ static void release(hz_file_out *out, bool remove_temp) {
 
 static bool commit(hz_file_out *out, hz_error *err) {
     if (!flush(out, err)) return false;
-    if (fsync(out->fd) != 0) return fail_errno(err, out->path, "write");
+    if (fsync(out->fd) != 0) return hz_fail_errno(err, out->path, "write");
     int fd = out->fd;
     out->fd = -1;
-    if (close(fd) != 0) return fail_errno(err, out->path, "write");
-    if (rename(out->temp, out->path) != 0) return fail_errno(err, out->path, "create");
+    if (close(fd) != 0) return hz_fail_errno(err, out->path, "write");
+    if (rename(out->temp, out->path) != 0) return hz_fail_errno(err, out->path, "create");
     return true;
 }
 

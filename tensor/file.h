@@ -30,6 +30,10 @@ typedef struct hz_label_text {
 } hz_label_text;
 hz_label_text hz_label(const char *name);
 
+/* "PATH: cannot DOING: what errno says", HZ_ENOTFOUND where there is no such file, HZ_ENOMEM, or else HZ_EIO. Returns
+ * false. */
+bool hz_fail_errno(hz_error *err, const char *path, const char *doing);
+
 /* ---- reading ---- */
 
 typedef struct hz_file_in {

@@ -43,6 +43,9 @@ static const command commands[] = {
      "Draws each filter of a convolution: in colour where it has three input channels, otherwise channel by "
      "channel.",
      OPT_MODEL | OPT_LAYER | OPT_OUT | OPT_JSON, OPT_MODEL | OPT_LAYER | OPT_OUT, run_weights},
+    {"curve", "the learning curve of a training run",
+     "Draws the loss and the accuracy in the log of a training run as an SVG picture.", OPT_LOG | OPT_OUT,
+     OPT_LOG | OPT_OUT, run_curve},
     {"paths", "a small network in which every path can be followed by hand",
      "Prints every path from x2 to a unit of the second layer (default: h2[0]), the product of the local "
      "derivatives\n"

@@ -16,7 +16,7 @@ typedef struct words {
 
 /* What was given; NULL, 0 and false for what was not. */
 typedef struct options {
-    const char *model, *image, *images, *labels, *data, *out, *save, *layer, *order;
+    const char *model, *image, *images, *labels, *data, *out, *save, *layer, *order, *log;
     words unit, rule;
     long top, window, stride, threads, size;
     double mean[3], std[3], range;
@@ -40,7 +40,8 @@ typedef enum option_bit {
     OPT_STRIDE = 1 << 12,
     OPT_THREADS = 1 << 13,
     OPT_PREPROCESSING = 1 << 14, /* --size --mean --std --order --range */
-    OPT_JSON = 1 << 15
+    OPT_JSON = 1 << 15,
+    OPT_LOG = 1 << 16
 } option_bit;
 
 typedef struct command {

@@ -356,6 +356,23 @@ Test(cli, occlusion_patches_and_weights_draw_their_pictures) {
     cr_expect(o->status == 0 && exists("more.png"), "%s", o->err);
 }
 
+Test(cli, curve_is_drawn_from_a_log) {
+    FILE *f = fopen(in_folder("run <1>.jsonl"), "w");
+    for (int k = 1; k <= 3; k++) fprintf(f, "{\"step\": %d, \"loss\": %g, \"accuracy\": 0.5}\n", k, 1.0 / k);
+    fclose(f);
+    char svg[8192];
+    cr_expect_eq(hzero("curve --log 'run <1>.jsonl' --out curve.svg")->status, 0);
+    read_whole(in_folder("curve.svg"), svg, sizeof svg);
+    cr_expect(strstr(svg, "<title>run &lt;1&gt;</title>") && strstr(svg, "Accuracy"), "%s", svg);
+    const outcome *o = hzero("curve --log picture.png --out curve.svg");
+    cr_expect(o->status == 1 && strstr(o->err, "picture.png: line 1"), "%s", o->err);
+    o = hzero("curve --log none.jsonl --out curve.svg");
+    cr_expect(o->status == 1 && strstr(o->err, "none.jsonl"), "%s", o->err);
+    o = hzero("curve --out curve.svg");
+    cr_expect(o->status == 2 && strstr(o->err, "--log"), "%s", o->err);
+    cr_expect(!exists("curve.svg"));
+}
+
 Test(cli, paths_add_up_to_the_gradient) {
     json_t *j = parsed(hzero("paths --json")), *paths = json_object_get(j, "paths"), *path;
     double sum = 0;
