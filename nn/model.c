@@ -25,6 +25,11 @@ const hz_arch hz_archs[] = {
      .classes = 1000,
      .preprocess = {.size = 224, .resize = 256, .order = HZ_BGR, .mean = {123.68, 116.779, 103.939}},
      .forward = hz_resnet50},
+    {.name = "allconv",
+     .about = "All-CNN-C with fewer channels, CIFAR-10",
+     .classes = 10,
+     .preprocess = {.size = 32, .range = 1, .mean = {0.485, 0.456, 0.406}, .std = {0.229, 0.224, 0.225}},
+     .forward = hz_allconv},
     {.name = NULL},
 };
 

@@ -39,6 +39,7 @@ const hz_arch *hz_arch_named(const char *name); /* NULL if there is none */
 hz_var hz_squeezenet1_0(hz_net *net, hz_var x);
 hz_var hz_resnet20(hz_net *net, hz_var x);
 hz_var hz_resnet50(hz_net *net, hz_var x);
+hz_var hz_allconv(hz_net *net, hz_var x);
 
 /* ---- an architecture with its weights ---- */
 
