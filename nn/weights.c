@@ -28,8 +28,7 @@ static bool no_memory(const char *path, hz_error *err) {
 
 /* ---- the two kinds of file ---- */
 
-static bool read_safetensors(hz_weights *w, hz_error *err) {
-    if (!hz_safetensors_open(w->path, &w->alloc, &w->safetensors, err)) return false;
+static bool take_safetensors(hz_weights *w, hz_error *err) {
     size_t n = hz_safetensors_count(w->safetensors);
     w->weight = hz_arena_alloc(&w->arena, (n + 1) * sizeof *w->weight);
     if (!w->weight) return no_memory(w->path, err);
@@ -38,6 +37,10 @@ static bool read_safetensors(hz_weights *w, hz_error *err) {
                                     .tensor = *hz_safetensors_tensor(w->safetensors, i)};
     w->count = n;
     return true;
+}
+
+static bool read_safetensors(hz_weights *w, hz_error *err) {
+    return hz_safetensors_open(w->path, &w->alloc, &w->safetensors, err) && take_safetensors(w, err);
 }
 
 static bool read_tfjs(hz_weights *w, hz_error *err) {
@@ -125,18 +128,36 @@ static bool read_file(hz_weights *w, const char *path, hz_error *err) {
     return read && build_index(w, err);
 }
 
-bool hz_weights_open(const char *path, const hz_allocator *alloc, hz_weights **out, hz_error *err) {
+static bool read_bytes(hz_weights *w, const char *path, const void *bytes, size_t size, hz_error *err) {
+    w->path = hz_arena_strdup(&w->arena, path);
+    if (!w->path) return no_memory(path, err);
+    return hz_safetensors_open_bytes(path, bytes, size, &w->alloc, &w->safetensors, err) &&
+           take_safetensors(w, err) && build_index(w, err);
+}
+
+/* From a file, or from bytes if there are any. */
+static bool open_weights(const char *path, const void *bytes, size_t size, const hz_allocator *alloc,
+                         hz_weights **out, hz_error *err) {
     *out = NULL;
     hz_weights *w = hz_alloc0(alloc, sizeof *w);
     if (!w) return no_memory(path, err);
     if (alloc) w->alloc = *alloc;
     w->arena.alloc = w->alloc;
-    if (read_file(w, path, err)) {
+    if (bytes ? read_bytes(w, path, bytes, size, err) : read_file(w, path, err)) {
         *out = w;
         return true;
     }
     hz_weights_close(w);
     return false;
+}
+
+bool hz_weights_open(const char *path, const hz_allocator *alloc, hz_weights **out, hz_error *err) {
+    return open_weights(path, NULL, 0, alloc, out, err);
+}
+
+bool hz_weights_open_bytes(const char *path, const void *bytes, size_t size, const hz_allocator *alloc,
+                           hz_weights **out, hz_error *err) {
+    return open_weights(path, bytes, size, alloc, out, err);
 }
 
 void hz_weights_close(hz_weights *w) {

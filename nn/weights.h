@@ -27,6 +27,10 @@ typedef struct hz_weights hz_weights;
 /* Memory comes from alloc (NULL: the C library). HZ_ENOTFOUND, HZ_EIO, HZ_EFORMAT or HZ_ENOMEM, naming the file. */
 bool hz_weights_open(const char *path, const hz_allocator *alloc, hz_weights **out, hz_error *err);
 
+/* A safetensors file whose bytes are in memory; path is what errors call it. */
+bool hz_weights_open_bytes(const char *path, const void *bytes, size_t size, const hz_allocator *alloc,
+                           hz_weights **out, hz_error *err);
+
 /* The tensors dangle from here on. NULL is legal. */
 void hz_weights_close(hz_weights *w);
 

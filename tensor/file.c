@@ -84,7 +84,22 @@ bool hz_file_open(const char *path, hz_file_in *in, hz_error *err) {
     return false;
 }
 
+void hz_file_open_bytes(const char *path, const void *bytes, size_t size, hz_file_in *in) {
+    *in = (hz_file_in){.path = path, .size = size, .fd = -1, .bytes = bytes, .left = size};
+}
+
+/* hz_file_get from memory. */
+static bool get_bytes(hz_file_in *in, void *data, size_t size, hz_error *err) {
+    if (size > in->left)
+        return hz_fail(err, HZ_EIO, "%s: ends %zu bytes early", hz_label(in->path).s, size - in->left);
+    if (size) memcpy(data, in->bytes, size);
+    in->bytes += size;
+    in->left -= size;
+    return true;
+}
+
 bool hz_file_get(hz_file_in *in, void *data, size_t size, hz_error *err) {
+    if (in->bytes) return get_bytes(in, data, size, err);
     for (unsigned char *at = data; size > 0;) {
         ssize_t got = read(in->fd, at, size < 1 << 30 ? size : 1 << 30);
         if (got < 0 && errno == EINTR) continue;

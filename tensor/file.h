@@ -37,13 +37,18 @@ bool hz_fail_errno(hz_error *err, const char *path, const char *doing);
 /* ---- reading ---- */
 
 typedef struct hz_file_in {
-    const char *path; /* borrowed: must outlive this struct */
-    uint64_t size;    /* bytes in the file when it was opened */
-    int fd;           /* private */
+    const char *path;           /* borrowed: must outlive this struct */
+    uint64_t size;              /* bytes in the file when it was opened */
+    int fd;                     /* private */
+    const unsigned char *bytes; /* private: of a file in memory, what has not been read, */
+    size_t left;                /* and how much that is */
 } hz_file_in;
 
 /* HZ_ENOTFOUND if there is no such file, HZ_EIO if it cannot be read or is no regular file. */
 bool hz_file_open(const char *path, hz_file_in *in, hz_error *err);
+
+/* The same for bytes that are in memory already, which must outlive *in; path is what errors call them. */
+void hz_file_open_bytes(const char *path, const void *bytes, size_t size, hz_file_in *in);
 
 /* The next size bytes; HZ_EIO if the file ends before (it shrank since it was opened). */
 bool hz_file_get(hz_file_in *in, void *data, size_t size, hz_error *err);

@@ -337,28 +337,37 @@ static bool read_file(hz_safetensors *st, hz_file_in *in, hz_error *err) {
     return check_cover(st, data_size, err) && read_data(st, in, data_size, err);
 }
 
-static bool open_file(hz_safetensors *st, const char *path, hz_error *err) {
-    hz_file_in in;
-    st->path = hz_arena_strdup(&st->arena, path);
-    if (!st->path) return hz_fail(err, HZ_ENOMEM, "%s: out of memory", hz_label(path).s);
-    if (!hz_file_open(path, &in, err)) return false;
-    bool ok = read_file(st, &in, err);
-    hz_file_close(&in);
+/* Read *in, which is closed afterwards. */
+static bool open_input(hz_file_in *in, const hz_allocator *alloc, hz_safetensors **out, hz_error *err) {
+    hz_safetensors *st = hz_alloc0(alloc, sizeof *st);
+    bool ok = false;
+    if (st) {
+        if (alloc) st->alloc = *alloc;
+        st->arena.alloc = st->alloc;
+        st->path = hz_arena_strdup(&st->arena, in->path);
+    }
+    if (st && st->path)
+        ok = read_file(st, in, err);
+    else
+        hz_fail(err, HZ_ENOMEM, "%s: out of memory", hz_label(in->path).s);
+    hz_file_close(in);
+    if (!ok) hz_safetensors_close(st);
+    if (ok) *out = st;
     return ok;
 }
 
 bool hz_safetensors_open(const char *path, const hz_allocator *alloc, hz_safetensors **out, hz_error *err) {
+    hz_file_in in;
     *out = NULL;
-    hz_safetensors *st = hz_alloc0(alloc, sizeof *st);
-    if (!st) return hz_fail(err, HZ_ENOMEM, "%s: out of memory", hz_label(path).s);
-    if (alloc) st->alloc = *alloc;
-    st->arena.alloc = st->alloc;
-    if (open_file(st, path, err)) {
-        *out = st;
-        return true;
-    }
-    hz_safetensors_close(st);
-    return false;
+    return hz_file_open(path, &in, err) && open_input(&in, alloc, out, err);
+}
+
+bool hz_safetensors_open_bytes(const char *path, const void *bytes, size_t size, const hz_allocator *alloc,
+                               hz_safetensors **out, hz_error *err) {
+    hz_file_in in;
+    *out = NULL;
+    hz_file_open_bytes(path, bytes, size, &in);
+    return open_input(&in, alloc, out, err);
 }
 
 void hz_safetensors_close(hz_safetensors *st) {

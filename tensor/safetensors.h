@@ -32,6 +32,10 @@ typedef struct hz_safetensors hz_safetensors;
  * types, BOOL becomes u8 (0 or 1), F16 and BF16 are widened to f32; any other dtype is HZ_EFORMAT. */
 bool hz_safetensors_open(const char *path, const hz_allocator *alloc, hz_safetensors **out, hz_error *err);
 
+/* The same for a file whose bytes are in memory; path is what errors call it. */
+bool hz_safetensors_open_bytes(const char *path, const void *bytes, size_t size, const hz_allocator *alloc,
+                               hz_safetensors **out, hz_error *err);
+
 /* Free the tensors and their names; views of them dangle. NULL is legal. */
 void hz_safetensors_close(hz_safetensors *st);
 
