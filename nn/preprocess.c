@@ -82,12 +82,22 @@ bool hz_preprocess_fit(const hz_preprocess *p, const hz_tensor *picture, const h
 
 /* ---- numbers ---- */
 
-/* y = a·pixel + b for one channel of one picture. */
-static void normalize_plane(const hz_tensor *pixels, int64_t n, int64_t color, double a, double b, float *y) {
+int hz__channel_color(const hz_preprocess *p, int64_t channels, int c) {
+    return p->order == HZ_BGR && channels == CHANNELS ? CHANNELS - 1 - c : c;
+}
+
+void hz__pixel_table(const hz_preprocess *p, int color, float table[256]) {
+    hz_preprocess full = hz_preprocess_complete(p);
+    double std = full.std[color], a = full.range / 255 / std, b = -full.mean[color] / std;
+    for (int v = 0; v < 256; v++) table[v] = (float)(a * v + b);
+}
+
+static void normalize_plane(const hz_tensor *pixels, int64_t n, int64_t color, const float table[256],
+                            float *y) {
     const uint8_t *x = (const uint8_t *)pixels->data + n * pixels->stride[0] + color * pixels->stride[1];
     for (int64_t i = 0; i < pixels->dim[2]; i++)
         for (int64_t j = 0; j < pixels->dim[3]; j++)
-            *y++ = (float)(a * x[i * pixels->stride[2] + j * pixels->stride[3]] + b);
+            *y++ = table[x[i * pixels->stride[2] + j * pixels->stride[3]]];
 }
 
 bool hz_preprocess_normalize(const hz_preprocess *p, const hz_tensor *pixels, const hz_tensor *input,
@@ -100,15 +110,14 @@ bool hz_preprocess_normalize(const hz_preprocess *p, const hz_tensor *pixels, co
         return hz_fail(err, HZ_ESHAPE, "pixels %s %s do not fill an input %s %s",
                        hz_dtype_name(pixels->dtype), hz_shape_str(pixels).s, hz_dtype_name(input->dtype),
                        hz_shape_str(input).s);
-    hz_preprocess full = hz_preprocess_complete(p);
     int64_t plane = rgb.dim[2] * rgb.dim[3];
-    for (int64_t n = 0; n < rgb.dim[0]; n++)
-        for (int64_t c = 0; c < CHANNELS; c++) {
-            int64_t color = p->order == HZ_BGR ? CHANNELS - 1 - c : c;
-            double std = full.std[color];
-            normalize_plane(&rgb, n, color, full.range / 255 / std, -full.mean[color] / std,
-                            (float *)input->data + (n * CHANNELS + c) * plane);
-        }
+    for (int c = 0; c < CHANNELS; c++) {
+        int color = hz__channel_color(p, CHANNELS, c);
+        float table[256];
+        hz__pixel_table(p, color, table);
+        for (int64_t n = 0; n < rgb.dim[0]; n++)
+            normalize_plane(&rgb, n, color, table, (float *)input->data + (n * CHANNELS + c) * plane);
+    }
     return true;
 }
 

@@ -1,28 +1,7 @@
 /* test_data.c: labelled pictures are read from CIFAR-10 and IDX files, damaged files are refused.
  *
  * SPDX-License-Identifier: MIT */
-#include "folder.h"
-#include "nn/data.h"
-
-enum { RECORD = 3073 };
-
-/* n records: the label of record k is k % 10, its byte j (k + j) mod 256. */
-static uint8_t *make_records(int n) {
-    uint8_t *bytes = malloc((size_t)n * RECORD);
-    for (int k = 0; k < n; k++) {
-        bytes[k * RECORD] = (uint8_t)(k % 10);
-        for (int j = 0; j < RECORD - 1; j++) bytes[k * RECORD + 1 + j] = (uint8_t)(k + j);
-    }
-    return bytes;
-}
-
-static bool open_records(const uint8_t *bytes, size_t size, hz_data *data, hz_error *err) {
-    const scratch s = scratch_path("records.bin");
-    write_bytes(s.path, bytes, size);
-    bool ok = hz_data_open(s.path, NULL, data, err);
-    unlink(s.path);
-    return ok;
-}
+#include "records.h"
 
 /* ---- CIFAR-10 ---- */
 
@@ -31,9 +10,9 @@ Test(cifar10, a_record_is_a_label_and_three_planes) {
     hz_data data;
     hz_error err = {0};
     cr_assert(open_records(bytes, 12 * RECORD, &data, &err), "%s", err.text);
-    cr_assert_str_eq(hz_shape_str(&data.pixels).s, "[12,3,32,32]");
-    cr_assert_eq(hz_get_flat(&data.labels, 11), 1);
-    cr_assert_eq(hz_get(&data.pixels, (const int64_t[]){5, 2, 31, 30}), (5 + 2 * 1024 + 31 * 32 + 30) % 256);
+    cr_assert_str_eq(hz_shape_str(&data.x).s, "[12,3,32,32]");
+    cr_assert_eq(hz_get_flat(&data.y, 11), 1);
+    cr_assert_eq(hz_get(&data.x, (const int64_t[]){5, 2, 31, 30}), (5 + 2 * 1024 + 31 * 32 + 30) % 256);
     hz_data_close(&data);
     free(bytes);
 }
@@ -67,7 +46,7 @@ Test(cifar10, a_record_that_begins_like_idx_is_still_one) {
     hz_error err = {0};
     bytes[0] = 0, bytes[1] = 0, bytes[2] = 8;
     cr_assert(open_records(bytes, RECORD, &data, &err), "%s", err.text);
-    cr_assert_eq(data.pixels.dim[1], 3);
+    cr_assert_eq(data.x.dim[1], 3);
     hz_data_close(&data);
     free(bytes);
 }
@@ -95,9 +74,9 @@ Test(idx, a_pair_is_found_from_its_images) {
     hz_error err = {0};
     cr_assert(open_pair(two_images, sizeof two_images, two_labels, sizeof two_labels, &data, &err), "%s",
               err.text);
-    cr_assert_str_eq(hz_shape_str(&data.pixels).s, "[2,1,2,3]");
-    cr_assert_eq(hz_get(&data.pixels, (const int64_t[]){1, 0, 1, 2}), 12);
-    cr_assert_eq(hz_get_flat(&data.labels, 0), 9);
+    cr_assert_str_eq(hz_shape_str(&data.x).s, "[2,1,2,3]");
+    cr_assert_eq(hz_get(&data.x, (const int64_t[]){1, 0, 1, 2}), 12);
+    cr_assert_eq(hz_get_flat(&data.y, 0), 9);
     hz_data_close(&data);
 }
 
@@ -153,68 +132,78 @@ Test(idx, running_out_of_memory_is_an_error_and_leaks_nothing) {
     folder_remove(&folder);
 }
 
-/* ---- batches ---- */
+/* ---- several files as one ---- */
 
-Test(batch, pictures_arrive_normalized_in_order) {
-    uint8_t *bytes = make_records(5);
-    float *x = malloc(sizeof *x * 2 * 3 * 1024);
-    const hz_tensor input = hz_tensor_of(x, HZ_F32, HZ_DIMS(2, 3, 32, 32));
-    const hz_preprocess p = {.size = 32, .mean = {10, 20, 30}};
+Test(join, files_follow_one_another) {
+    const scratch folder = folder_new();
+    const scratch a = folder_path(&folder, "a"), b = folder_path(&folder, "b");
+    uint8_t *bytes = make_records(7);
     hz_data data;
     hz_error err = {0};
-    cr_assert(open_records(bytes, 5 * RECORD, &data, &err), "%s", err.text);
-    cr_assert(hz_data_batch(&data, &p, 3, &input, &err), "%s", err.text);
-    for (int64_t k = 0; k < 2; k++)
-        for (int64_t c = 0; c < 3; c++)
-            cr_assert_eq(hz_get(&input, (const int64_t[]){k, c, 0, 7}),
-                         (double)((3 + k + c * 1024 + 7) % 256 - 10 * (c + 1)));
-    cr_assert(!hz_data_batch(&data, &p, 4, &input, &err), "beyond the end");
-    hz_data_close(&data);
-    free(x);
-    free(bytes);
-}
-
-/* ---- accuracy, with a network that sees one pixel ---- */
-
-static hz_var red_corner(hz_net *net, hz_var x) { /* the score of class k is −|first pixel − k| */
-    static const float classes[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
-    const hz_tensor row = hz_tensor_of((void *)(uintptr_t)classes, HZ_F32, HZ_DIMS(1, 10));
-    hz_var corner = hz_slice(hz_reshape(x, HZ_DIMS(-1, 3072)), 1, 0, 1, 1); /* (N, 1) */
-    return hz_neg(hz_abs(hz_sub(corner, hz_input(net->tape, &row))));
-}
-
-Test(evaluate, counts_the_labels_named_first_whatever_the_batch) {
-    const hz_arch arch = {.name = "corner", .classes = 10, .preprocess = {.size = 32}, .forward = red_corner};
-    const hz_model model = {.arch = &arch, .preprocess = arch.preprocess};
-    uint8_t *bytes = make_records(25);
-    hz_data data;
-    hz_error err = {0};
-    for (int k = 0; k < 25; k++)
-        bytes[k * RECORD + 1] = (uint8_t)(k % 10 + (k % 5 == 0)); /* five are wrong */
-    cr_assert(open_records(bytes, 25 * RECORD, &data, &err), "%s", err.text);
-    for (int64_t batch = 1; batch < 30; batch += 4) {
-        hz_accuracy a;
-        cr_assert(hz_evaluate(&model, &data, batch, NULL, &a, &err), "%s", err.text);
-        cr_assert(a.right == 20 && a.of == 25, "%d of %d", (int)a.right, (int)a.of);
+    write_bytes(a.path, bytes, 3 * RECORD);
+    write_bytes(b.path, bytes + 3 * RECORD, 4 * RECORD);
+    cr_assert(hz_data_open_all((const char *[]){a.path, b.path}, 2, NULL, &data, &err), "%s", err.text);
+    cr_assert_str_eq(hz_shape_str(&data.x).s, "[7,3,32,32]");
+    cr_assert_eq(data.classes, 10);
+    cr_assert_str_eq(data.names[9], "truck");
+    for (int k = 0; k < 7; k++) {
+        const hz_tensor row = hz_tensor_of((uint8_t *)data.x.data + k * 3072, HZ_U8, HZ_DIMS(3072));
+        cr_assert(memcmp(row.data, bytes + k * RECORD + 1, 3072) == 0, "record %d", k);
+        cr_assert_eq(hz_get_flat(&data.y, k), k);
     }
     hz_data_close(&data);
+    folder_remove(&folder);
     free(bytes);
 }
 
-Test(evaluate, refuses_pictures_and_labels_that_do_not_fit) {
-    const hz_arch arch = {.name = "corner", .classes = 9, .preprocess = {.size = 32}, .forward = red_corner};
-    hz_model model = {.arch = &arch, .preprocess = arch.preprocess};
-    uint8_t *bytes = make_records(10);
+Test(join, a_file_that_is_missing_or_of_another_kind_is_named) {
+    const scratch folder = folder_new();
+    const scratch a = folder_path(&folder, "a"), images = folder_path(&folder, "images");
+    uint8_t *bytes = make_records(1);
     hz_data data;
-    hz_accuracy a;
     hz_error err = {0};
-    cr_assert(open_records(bytes, 10 * RECORD, &data, &err), "%s", err.text);
-    cr_assert(!hz_evaluate(&model, &data, 0, NULL, &a, &err));
-    cr_assert(strstr(err.text, "label 9 of picture 9"), "%s", err.text);
-    model.preprocess.size = 28;
-    cr_assert(!hz_evaluate(&model, &data, 0, NULL, &a, &err));
-    cr_assert_eq(err.code, HZ_ESHAPE, "%s", err.text);
-    cr_assert(!hz_evaluate(&model, &data, -1, NULL, &a, &err));
+    write_bytes(a.path, bytes, RECORD);
+    folder_write(&folder, "images", two_images, sizeof two_images);
+    folder_write(&folder, "labels", two_labels, sizeof two_labels);
+    cr_assert(!hz_data_open_all((const char *[]){a.path, "/nowhere"}, 2, NULL, &data, &err));
+    cr_assert(err.code == HZ_ENOTFOUND && strstr(err.text, "/nowhere"), "%s", err.text);
+    cr_assert(!hz_data_open_all((const char *[]){a.path, images.path}, 2, NULL, &data, &err));
+    cr_assert(err.code == HZ_ESHAPE && strstr(err.text, "[2,1,2,3]"), "%s", err.text);
+    cr_assert(!hz_data_open_all(NULL, 0, NULL, &data, &err));
     hz_data_close(&data);
+    folder_remove(&folder);
     free(bytes);
+}
+
+static bool open_twice(const hz_allocator *alloc, const char *path, hz_error *err) {
+    hz_data data;
+    bool ok = hz_data_open_all((const char *[]){path, path}, 2, alloc, &data, err);
+    hz_data_close(&data);
+    return ok;
+}
+
+Test(join, running_out_of_memory_is_an_error_and_leaks_nothing) {
+    const scratch s = scratch_path("records.bin");
+    uint8_t *bytes = make_records(2);
+    write_bytes(s.path, bytes, 2 * RECORD);
+    fail_every_allocation(open_twice, s.path);
+    unlink(s.path);
+    free(bytes);
+}
+
+/* ---- classes ---- */
+
+Test(classes, the_first_label_that_is_none_is_named) {
+    int64_t labels[] = {0, 3, 2, -1};
+    float targets[] = {0, 1};
+    hz_data data = {.y = hz_tensor_of(labels, HZ_I64, HZ_DIMS(4))};
+    hz_error err = {0};
+    cr_assert(!hz_data_check_classes(&data, 3, &err));
+    cr_assert(err.code == HZ_EFORMAT && strstr(err.text, "label 3 of example 1"), "%s", err.text);
+    cr_assert(!hz_data_check_classes(&data, 4, &err));
+    cr_assert(strstr(err.text, "label -1 of example 3"), "%s", err.text);
+    labels[3] = 0;
+    cr_assert(hz_data_check_classes(&data, 4, &err));
+    data.y = hz_tensor_of(targets, HZ_F32, HZ_DIMS(2));
+    cr_assert(!hz_data_check_classes(&data, 4, &err), "floats are no classes");
 }
