@@ -1,0 +1,326 @@
+/* classifier.c: see classifier.h. Start reading at classifier_main, at the end.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "classifier.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "interrupt.h"
+
+/* ---- the command line ---- */
+
+enum { PATH = 1024, EXIT_USAGE = 2 };
+
+typedef struct settings {
+    const char *data, *out, *log, *curve, *checkpoint;
+    long epochs, batch, seed, threads, every;
+    double lr;
+    bool resume, half, help;
+} settings;
+
+typedef enum kind { TEXT, COUNT, REAL, FLAG } kind;
+
+typedef struct option {
+    const char *name, *value, *help;
+    kind kind;
+    size_t offset;
+} option;
+
+static const option options[] = {
+    {"--data", "DIR", "the folder of the data; default: its place in the cache (examples/fetch.sh)", TEXT,
+     offsetof(settings, data)},
+    {"--epochs", "N", "passes over the data", COUNT, offsetof(settings, epochs)},
+    {"--batch", "N", "pictures in a step", COUNT, offsetof(settings, batch)},
+    {"--lr", "X", "the largest learning rate", REAL, offsetof(settings, lr)},
+    {"--seed", "N", "another start, order and augmentation", COUNT, offsetof(settings, seed)},
+    {"--threads", "N", "default: OMP_NUM_THREADS or all cores", COUNT, offsetof(settings, threads)},
+    {"--out", "FILE", "write the trained weights, safetensors", TEXT, offsetof(settings, out)},
+    {"--half", NULL, "in half precision", FLAG, offsetof(settings, half)},
+    {"--log", "FILE", "write what is measured, a JSON object a line", TEXT, offsetof(settings, log)},
+    {"--curve", "FILE", "draw the log as an SVG picture", TEXT, offsetof(settings, curve)},
+    {"--checkpoint", "FILE", "save the state of the run after every epoch, and on Ctrl-C", TEXT,
+     offsetof(settings, checkpoint)},
+    {"--every", "N", "save it every so many steps, too", COUNT, offsetof(settings, every)},
+    {"--resume", NULL, "go on from the checkpoint, if there is one", FLAG, offsetof(settings, resume)},
+    {"--help", NULL, "this text", FLAG, offsetof(settings, help)},
+};
+enum { OPTIONS = sizeof options / sizeof options[0] };
+
+static void print_help(const classifier *c) {
+    printf("usage: %s [options]\n\n%s\n\n", c->name, c->about);
+    for (int k = 0; k < OPTIONS; k++)
+        printf("  %-12s %-5s %s\n", options[k].name, options[k].value ? options[k].value : "",
+               options[k].help);
+    printf("\nDefaults: --epochs %ld --batch %ld --lr %g --seed 1\n", c->epochs, c->batch, c->lr);
+}
+
+static bool read_value(const option *o, const char *text, settings *s) {
+    char *at = (char *)s + o->offset, *end;
+    errno = 0;
+    if (o->kind == TEXT) {
+        memcpy(at, &text, sizeof text);
+        return *text;
+    }
+    const double value = o->kind == REAL ? strtod(text, &end) : (double)strtol(text, &end, 10);
+    if (o->kind == REAL)
+        *(double *)at = value;
+    else
+        *(long *)at = (long)value;
+    return !errno && end != text && !*end && value > 0 && value <= 1e9;
+}
+
+static bool read_options(const classifier *c, int argc, char **argv, settings *s) {
+    for (int k = 1; k < argc; k++) {
+        int i = 0;
+        while (i < OPTIONS && strcmp(argv[k], options[i].name) != 0) i++;
+        if (i == OPTIONS)
+            return fprintf(stderr, "%s: unknown option \"%s\"; see --help\n", c->name, argv[k]), false;
+        if (options[i].kind == FLAG)
+            *(bool *)((char *)s + options[i].offset) = true;
+        else if (++k == argc || !read_value(&options[i], argv[k], s))
+            return fprintf(stderr, "%s: %s wants %s, not \"%s\"\n", c->name, options[i].name,
+                           options[i].value, k < argc ? argv[k] : ""),
+                   false;
+    }
+    if (s->curve && !s->log) return fprintf(stderr, "%s: --curve needs --log\n", c->name), false;
+    if ((s->resume || s->every) && !s->checkpoint)
+        return fprintf(stderr, "%s: --resume and --every need --checkpoint\n", c->name), false;
+    return true;
+}
+
+/* ---- a run ---- */
+
+typedef struct run {
+    const classifier *c;
+    const settings *s;
+    const hz_arch *arch;
+    hz_data train_data, test_data;
+    hz_loader *train, *test;
+    hz_tape *t;
+    hz_train_state state;
+    hz_progress bar;
+    hz_train_log *log;
+    hz_error err;
+} run;
+
+static int64_t total_steps(const run *r) {
+    return r->s->epochs * hz_loader_batches(r->train);
+}
+
+/* DIR/name, DIR being --data or the folder in the cache. */
+static const char *in_folder(const run *r, const char *name, char *path) {
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (r->s->data)
+        snprintf(path, PATH, "%s/%s", r->s->data, name);
+    else
+        snprintf(path, PATH, "%s%s/hzero/%s/%s",
+                 cache  ? cache
+                 : home ? home
+                        : "",
+                 cache ? "" : "/.cache", r->c->name, name);
+    return path;
+}
+
+static bool open_data(run *r) {
+    char path[CLASSIFIER_FILES][PATH], test[PATH];
+    const char *paths[CLASSIFIER_FILES];
+    size_t n = 0;
+    for (; n < CLASSIFIER_FILES && r->c->train[n]; n++) paths[n] = in_folder(r, r->c->train[n], path[n]);
+    if (hz_data_open_all(paths, n, NULL, &r->train_data, &r->err) &&
+        hz_data_open(in_folder(r, r->c->test, test), NULL, &r->test_data, &r->err))
+        return hz_data_check_classes(&r->train_data, r->arch->classes, &r->err) &&
+               hz_data_check_classes(&r->test_data, r->arch->classes, &r->err);
+    if (r->err.code == HZ_ENOTFOUND)
+        fprintf(stderr, "%s: there is no data yet; fetch it with: sh examples/fetch.sh %s\n", r->c->name,
+                r->c->name);
+    return false;
+}
+
+static bool make_loaders(run *r) {
+    const hz_loader_opts train = {.batch = r->s->batch,
+                                  .shuffle = true,
+                                  .drop_last = true,
+                                  .seed = (uint64_t)r->s->seed,
+                                  .preprocess = r->arch->preprocess,
+                                  .augment = r->c->augment};
+    const hz_loader_opts test = {.batch = 100, .preprocess = r->arch->preprocess};
+    r->train = hz_loader_new(&r->train_data, &train, &r->err);
+    r->test = r->train ? hz_loader_new(&r->test_data, &test, &r->err) : NULL;
+    return r->test;
+}
+
+static bool make_network(run *r) {
+    const int64_t *dim = r->train_data.x.dim;
+    r->state = (hz_train_state){.seed = (uint64_t)r->s->seed};
+    hz_params *p = hz_params_new(&(hz_params_opts){.seed = r->state.seed}, &r->err);
+    r->state.params = p;
+    if (!p || !hz_params_build(p, r->arch->forward, HZ_DIMS(1, dim[1], dim[2], dim[3]), &r->err))
+        return false;
+    if (r->c->prepare && !r->c->prepare(p, &r->err)) return false;
+    r->state.optimizer[0] = r->c->optimizer(r->s->lr, &r->err);
+    return r->state.optimizer[0] && hz_params_optimize(p, r->state.optimizer[0], &r->err);
+}
+
+/* From the checkpoint, if that is wanted and there is one. */
+static bool resume(run *r) {
+    if (!r->s->resume || hz_checkpoint_load(r->s->checkpoint, &r->state, &r->err)) return true;
+    if (r->err.code != HZ_ENOTFOUND) return false;
+    r->err = (hz_error){HZ_OK, ""};
+    return true;
+}
+
+static bool begin(run *r) {
+    hz_train_point last = {.step = 0};
+    r->arch = hz_arch_named(r->c->arch);
+    r->t = hz_tape_new(&(hz_tape_opts){.threads = (int)r->s->threads, .winograd = true});
+    if (!r->t) return hz_fail(&r->err, HZ_ENOMEM, "out of memory");
+    if (!open_data(r) || !make_loaders(r) || !make_network(r) || !resume(r)) return false;
+    if (r->s->log && !(r->log = hz_train_log_open(r->s->log, r->state.step, NULL, &last, &r->err)))
+        return false;
+    hz_progress_begin(&r->bar, &(hz_progress_opts){.out = stderr,
+                                                   .steps = total_steps(r),
+                                                   .epoch = hz_loader_batches(r->train),
+                                                   .first = r->state.step,
+                                                   .seconds = last.seconds});
+    return true;
+}
+
+static void end(run *r) {
+    hz_train_log_close(r->log);
+    hz_loader_free(r->train);
+    hz_loader_free(r->test);
+    hz_data_close(&r->train_data);
+    hz_data_close(&r->test_data);
+    hz_tape_free(r->t);
+    hz_optimizer_free(r->state.optimizer[0]);
+    hz_params_free(r->state.params);
+}
+
+/* ---- steps, epochs ---- */
+
+/* Record the network on a batch. */
+static hz_var forward(run *r, const hz_batch *b, bool training) {
+    hz_tape_reset(r->t);
+    hz_net net = {.tape = r->t,
+                  .params = r->state.params,
+                  .training = training,
+                  .seed = r->state.seed,
+                  .step = r->state.step};
+    return r->arch->forward(&net, hz_input(r->t, &b->x));
+}
+
+/* How many of the batch the strongest score names. */
+static int64_t count_right(hz_var scores, const hz_tensor *y) {
+    hz_var best = hz_argmax(scores, 1, false);
+    int64_t right = 0;
+    for (int64_t k = 0; hz_ok(best) && k < y->dim[0]; k++)
+        right += hz_get(hz_value(best), &k) == hz_get(y, &k);
+    return right;
+}
+
+static bool step(run *r, const hz_batch *b) {
+    hz_optimizer *opt = r->state.optimizer[0];
+    const double lr = r->s->lr * r->c->rate(r->state.step, total_steps(r));
+    hz_var scores = forward(r, b, true);
+    hz_var loss = hz_cross_entropy_with(scores, hz_input(r->t, &b->y),
+                                        &(hz_cross_entropy_opts){.label_smoothing = r->c->label_smoothing});
+    const int64_t right = count_right(scores, &b->y);
+    if (!hz_optimizer_set_lr(opt, lr, &r->err) || !hz_params_minimize(r->state.params, opt, loss, &r->err))
+        return false;
+    const double value = hz_item(loss);
+    if (!isfinite(value))
+        return hz_fail(&r->err, HZ_ENUMERIC,
+                       "the loss is %g at step %lld: the learning rate may be too large", value,
+                       (long long)r->state.step);
+    r->state.step++;
+    r->state.position++;
+    hz_progress_step(&r->bar, b->x.dim[0], value, (double)right);
+    return true;
+}
+
+static bool save_checkpoint(run *r) {
+    return !r->s->checkpoint || hz_checkpoint_save(r->s->checkpoint, &r->state, &r->err);
+}
+
+/* The rest of the epoch; stops early when interrupted. */
+static bool train(run *r) {
+    hz_batch b;
+    if (!hz_loader_start(r->train, r->state.epoch, r->state.position, &r->err)) return false;
+    while (!hz_interrupted() && hz_loader_next(r->train, &b, &r->err)) {
+        if (!step(r, &b)) return false;
+        if (r->s->every && r->state.step % r->s->every == 0 && !save_checkpoint(r)) return false;
+    }
+    return !r->err.code;
+}
+
+static bool evaluate(run *r, hz_train_point *point) {
+    hz_batch b;
+    int64_t right = 0, seen = 0;
+    double loss = 0;
+    if (!hz_loader_start(r->test, 0, 0, &r->err)) return false;
+    while (hz_loader_next(r->test, &b, &r->err)) {
+        hz_var scores = forward(r, &b, false);
+        loss += hz_item(hz_cross_entropy(scores, hz_input(r->t, &b.y), HZ_LOSS_SUM));
+        right += count_right(scores, &b.y);
+        seen += b.x.dim[0];
+        if (!hz_tape_ok(r->t, &r->err)) return false;
+    }
+    point->test_loss = loss / (double)seen;
+    point->test_accuracy = (double)right / (double)seen;
+    return !r->err.code;
+}
+
+/* What an epoch came to: a line, a line of the log, a checkpoint. */
+static bool finish_epoch(run *r, hz_train_point *point) {
+    *point = hz_progress_point(&r->bar);
+    point->lr = hz_optimizer_lr(r->state.optimizer[0]);
+    if (!evaluate(r, point)) return false;
+    hz_progress_keep(&r->bar, point);
+    if (r->log && !hz_train_log_write(r->log, point, &r->err)) return false;
+    r->state.epoch++;
+    r->state.position = 0;
+    return save_checkpoint(r);
+}
+
+static bool finish_run(run *r, const hz_train_point *last) {
+    if (r->s->out &&
+        !hz_params_save(r->state.params, r->s->out, &(hz_save_opts){.as_f16 = r->s->half}, &r->err))
+        return false;
+    if (r->s->curve && !hz_curve_of_log(r->s->log, r->s->curve, r->c->name, &r->err)) return false;
+    printf("test accuracy %.2f %% of %lld after %lld epochs, %.0f s of training\n", 100 * last->test_accuracy,
+           (long long)r->test_data.y.dim[0], (long long)r->state.epoch, last->seconds);
+    return true;
+}
+
+static bool run_all(run *r) {
+    hz_train_point last = {.test_accuracy = NAN};
+    if (!begin(r)) return false;
+    while (r->state.epoch < r->s->epochs && !hz_interrupted()) {
+        if (!train(r)) return false;
+        if (!hz_interrupted() && !finish_epoch(r, &last)) return false;
+    }
+    hz_progress_end(&r->bar);
+    if (!hz_interrupted()) return finish_run(r, &last);
+    fprintf(stderr, "%s: stopped at step %lld%s%s\n", r->c->name, (long long)r->state.step,
+            r->s->checkpoint ? "; go on with --resume: " : "", r->s->checkpoint ? r->s->checkpoint : "");
+    return save_checkpoint(r);
+}
+
+int classifier_main(const classifier *c, int argc, char **argv) {
+    settings s = {.epochs = c->epochs, .batch = c->batch, .lr = c->lr, .seed = 1};
+    run r = {.c = c, .s = &s};
+    if (!read_options(c, argc, argv, &s)) return EXIT_USAGE;
+    if (s.help) return print_help(c), 0;
+    hz_interrupt_install();
+    const bool ok = run_all(&r);
+    if (!ok) {
+        hz_progress_end(&r.bar);
+        fprintf(stderr, "%s: %s\n", c->name, r.err.text);
+    }
+    end(&r);
+    return !ok ? EXIT_FAILURE : hz_interrupted() ? 128 + hz_interrupted() : 0;
+}
