@@ -15,6 +15,7 @@
 #include "autograd/grad.h"
 #include "autograd/gradcheck.h"
 #include "autograd/tape.h"
+#include "nn/checkpoint.h"
 #include "nn/curve.h"
 #include "nn/data.h"
 #include "nn/evaluate.h"

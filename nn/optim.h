@@ -115,7 +115,8 @@ bool hz_optimizer_set_group(hz_optimizer *opt, const char *name, const hz_param_
 double hz_optimizer_lr(const hz_optimizer *opt);
 bool hz_optimizer_set_lr(hz_optimizer *opt, double lr, hz_error *err);
 
-/* momentum, or β₁. HZ_EINVAL if it is outside [0, 1), or if the optimiser was made without it. */
+/* momentum, or β₁: NaN if the optimiser was made without it. Setting it is HZ_EINVAL then, or outside [0, 1). */
+double hz_optimizer_momentum(const hz_optimizer *opt);
 bool hz_optimizer_set_momentum(hz_optimizer *opt, double momentum, hz_error *err);
 
 /* Clipping, on the way through the step; the gradients themselves stay. First by norm: if the norm of all gradients

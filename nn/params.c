@@ -125,7 +125,7 @@ static bool check_new(const hz_params *p, const char *name, hz_error *err) {
     if (p->sealed)
         return hz_fail(err, HZ_ENOTFOUND, "no parameter \"%s\": none was made before training began",
                        hz_label(name).s);
-    if (!*name || !hz_is_utf8(name))
+    if (!*name || *name == '@' || !hz_is_utf8(name))
         return hz_fail(err, HZ_EINVAL, "\"%s\" is no name for a parameter", hz_label(name).s);
     return true;
 }

@@ -116,7 +116,8 @@ typedef struct hz_load_report {
     char text[1024]; /* "12 loaded, 1 missing: fc.bias; 1 of another shape: fc.weight [10,84] for [100,84]" */
 } hz_load_report;
 
-/* Copy values by name; floats become the store's dtype. A strict load that fails (HZ_ESHAPE or HZ_ENOTFOUND, the
+/* Copy values by name; floats become the store's dtype. Names that begin with '@', which no parameter's does, are what
+ * a checkpoint keeps beside the weights (checkpoint.h), and count for nothing here. A strict load that fails (HZ_ESHAPE or HZ_ENOTFOUND, the
  * report's words) has changed nothing. opts and report may be NULL. */
 bool hz_params_load(hz_params *p, const hz_weights *w, const hz_load_opts *opts, hz_load_report *report,
                     hz_error *err);

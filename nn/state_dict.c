@@ -97,7 +97,7 @@ static void look_at_file(const hz_params *p, const hz_weights *w, const char *pr
     const size_t skip = strlen(prefix);
     for (size_t i = 0; i < hz_weights_count(w); i++) {
         const char *name = hz_weights_name(w, i);
-        if (strncmp(name, prefix, skip) != 0 || hz_params_find(p, name + skip)) continue;
+        if (*name == '@' || strncmp(name, prefix, skip) != 0 || hz_params_find(p, name + skip)) continue;
         f->r.unexpected++;
         list(&f->unexpected, "%s", name);
     }

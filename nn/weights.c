@@ -186,3 +186,8 @@ const hz_tensor *hz_weights_tensor(const hz_weights *w, size_t i) {
 const char *hz_weights_metadata(const hz_weights *w, const char *key) {
     return w->safetensors ? hz_safetensors_metadata_value(w->safetensors, key) : NULL;
 }
+
+const hz_text_pair *hz_weights_metadata_pairs(const hz_weights *w, size_t *count) {
+    *count = 0;
+    return w->safetensors ? hz_safetensors_metadata(w->safetensors, count) : NULL;
+}

@@ -16,7 +16,7 @@
 #ifndef HZ_NN_WEIGHTS_H
 #define HZ_NN_WEIGHTS_H
 
-#include "tensor/memory.h"
+#include "tensor/file.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -47,6 +47,7 @@ bool hz_weights_get(const hz_weights *w, const char *name, hz_tensor *out, hz_er
 
 /* What the file says of itself under key (safetensors' __metadata__); NULL if nothing. */
 const char *hz_weights_metadata(const hz_weights *w, const char *key);
+const hz_text_pair *hz_weights_metadata_pairs(const hz_weights *w, size_t *count); /* all of it */
 
 #ifdef __cplusplus
 }

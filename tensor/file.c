@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -144,7 +145,7 @@ bool hz_file_read(const char *path, uint64_t max, const hz_allocator *alloc, voi
 
 /* ---- writing ---- */
 
-enum { BUFFER = 1 << 16, TEMP_SUFFIX = 40, TEMP_TRIES = 1000 };
+enum { BUFFER = 1 << 16, TEMP_SUFFIX = 24, TEMP_TRIES = 1000 };
 
 struct hz_file_out {
     hz_allocator alloc;
@@ -156,15 +157,36 @@ struct hz_file_out {
     unsigned char buffer[BUFFER];
 };
 
-/* The temporary file stands beside the target (a rename must not cross file systems). Opened with O_EXCL
- * under a name of this process, so that it gets the permissions of the user's umask, which mkstemp would not
- * give. */
+/* Whether fd is locked for us alone and still the file called temp: between opening and locking another process may
+ * have moved or removed it. Where a file system knows no locks, it counts as ours if we made it. */
+static bool is_ours(int fd, const char *temp, bool made) {
+    struct stat held, named;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0 && (errno == EWOULDBLOCK || !made)) return false;
+    return fstat(fd, &held) == 0 && lstat(temp, &named) == 0 && held.st_ino == named.st_ino &&
+           held.st_dev == named.st_dev;
+}
+
+/* Remove a temporary file that nobody writes to any more: its writer was killed. */
+static void remove_abandoned(const char *temp) {
+    struct stat st;
+    const int fd = open(temp, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) return;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && is_ours(fd, temp, false)) unlink(temp);
+    close(fd);
+}
+
+/* The temporary file stands beside the target (a rename must not cross file systems). Opened with O_EXCL, so that
+ * it gets the permissions of the user's umask, which mkstemp would not give. Its writer holds a lock on it, which the
+ * system drops with the process: the names of killed writers are free again. */
 static bool open_temp(hz_file_out *out, hz_error *err) {
     for (int k = 0; k < TEMP_TRIES; k++) {
-        snprintf(out->temp, out->temp_size, "%s.%ld-%d.tmp", out->path, (long)getpid(), k);
+        snprintf(out->temp, out->temp_size, "%s.%d.tmp", out->path, k);
+        remove_abandoned(out->temp);
         out->fd = open(out->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (out->fd >= 0) return true;
-        if (errno != EEXIST) break;
+        if (out->fd < 0 && errno != EEXIST) break;
+        if (out->fd >= 0 && is_ours(out->fd, out->temp, true)) return true;
+        if (out->fd >= 0) close(out->fd);
+        errno = EEXIST;
     }
     return hz_fail_errno(err, out->path, "create");
 }
@@ -221,24 +243,40 @@ bool hz_file_put(hz_file_out *out, const void *data, size_t size, hz_error *err)
 /* What hz_file_commit and hz_file_discard share; the struct goes, the temporary file only if unwanted. */
 static void release(hz_file_out *out, bool remove_temp) {
     hz_allocator a = out->alloc;
+    if (remove_temp) unlink(out->temp); /* while it is locked, and surely ours */
     if (out->fd >= 0) close(out->fd);
-    if (remove_temp) unlink(out->temp);
     hz_free(&a, out);
 }
 
-static bool commit(hz_file_out *out, hz_error *err) {
+/* Let the new name survive a loss of power, too. Some file systems sync no directories. */
+static bool sync_directory(hz_file_out *out, hz_error *err) {
+    char *slash = strrchr(out->temp, '/');
+    if (slash) slash[slash == out->temp] = 0; /* the temporary name is not needed any more */
+    const int fd = open(slash ? out->temp : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return true; /* a directory may be written and not read */
+    const bool ok = fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS;
+    if (!ok) hz_fail_errno(err, out->path, "write the directory of");
+    close(fd);
+    return ok;
+}
+
+/* Whether the file got its name is in *named. It stays locked until it has it. */
+static bool commit(hz_file_out *out, bool *named, hz_error *err) {
+    *named = false;
     if (!flush(out, err)) return false;
     if (fsync(out->fd) != 0) return hz_fail_errno(err, out->path, "write");
-    int fd = out->fd;
+    if (rename(out->temp, out->path) != 0) return hz_fail_errno(err, out->path, "create");
+    *named = true;
+    const int fd = out->fd;
     out->fd = -1;
     if (close(fd) != 0) return hz_fail_errno(err, out->path, "write");
-    if (rename(out->temp, out->path) != 0) return hz_fail_errno(err, out->path, "create");
-    return true;
+    return sync_directory(out, err);
 }
 
 bool hz_file_commit(hz_file_out *out, hz_error *err) {
-    bool ok = commit(out, err);
-    release(out, !ok);
+    bool named;
+    const bool ok = commit(out, &named, err);
+    release(out, !named);
     return ok;
 }
 

@@ -2,7 +2,8 @@
  *
  * Reading takes regular files only (a directory, FIFO or device is refused and never waited for), and its
  * size is known before anything is allocated. Writing is atomic: bytes go to a temporary file beside the
- * target, which hz_file_commit moves into place; a command that fails leaves the old file as it was, or none.
+ * target, "PATH.0.tmp", which hz_file_commit moves into place; a command that fails leaves the old file as it was, or
+ * none. What a killed writer left is removed by the next one.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef HZ_TENSOR_FILE_H
@@ -73,7 +74,7 @@ bool hz_file_put(hz_file_out *out, const void *data, size_t size, hz_error *err)
 /* Append the elements of t in row-major order, little-endian; as_f16: floats rounded to 16 bits. */
 bool hz_file_put_tensor(hz_file_out *out, const hz_tensor *t, bool as_f16, hz_error *err);
 
-/* Flush to the disk, give the file its name, free out (also on failure, when the file is discarded). */
+/* Flush to the disk, give the file its name, flush that, free out (also on failure, when the file is discarded). */
 bool hz_file_commit(hz_file_out *out, hz_error *err);
 
 /* Give up: remove the temporary file, free out. NULL is legal. */

@@ -188,6 +188,10 @@ bool hz_optimizer_set_lr(hz_optimizer *opt, double lr, hz_error *err) {
     return true;
 }
 
+double hz_optimizer_momentum(const hz_optimizer *opt) {
+    return opt->method.has_momentum ? opt->method.momentum : NAN;
+}
+
 bool hz_optimizer_set_momentum(hz_optimizer *opt, double momentum, hz_error *err) {
     if (!opt->method.has_momentum)
         return hz_fail(err, HZ_EINVAL, "%s: it was made without momentum", opt->method.name);

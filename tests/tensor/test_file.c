@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "files.h"
 #include "layouts.h"
@@ -162,6 +163,46 @@ Test(file, a_failed_write_leaves_nothing) {
     cr_assert(count_entries(d.path) == 0);
     rmdir(d.path);
     free(t.data);
+}
+
+/* Start to write a file called path, and be killed. */
+static void write_and_die(const char *path) {
+    const pid_t child = fork();
+    if (child == 0) {
+        hz_file_out *out = hz_file_create(path, NULL, NULL);
+        if (out && hz_file_put(out, "half", 4, NULL)) raise(SIGKILL);
+        _exit(1);
+    }
+    int status;
+    cr_assert(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+}
+
+Test(file, what_killed_writers_left_is_removed_by_the_next) {
+    const scratch d = new_directory(), f = inside(&d, "f");
+    write_and_die(f.path);
+    cr_assert(count_entries(d.path) == 1);
+    write_and_die(f.path);
+    cr_assert(count_entries(d.path) == 1, "the second left another file");
+    cr_assert(hz_file_commit(hz_file_create(f.path, NULL, NULL), NULL));
+    check_content(f.path, "");
+    cr_assert(count_entries(d.path) == 1);
+    unlink(f.path);
+    rmdir(d.path);
+}
+
+Test(file, writers_of_one_file_do_not_meet) {
+    const scratch d = new_directory(), f = inside(&d, "f");
+    hz_file_out *a = hz_file_create(f.path, NULL, NULL), *b = hz_file_create(f.path, NULL, NULL);
+    cr_assert(a && b && hz_file_put(a, "a", 1, NULL) && hz_file_put(b, "b", 1, NULL));
+    hz_file_out *c = hz_file_create(f.path, NULL, NULL);
+    hz_file_discard(c);
+    cr_assert(hz_file_commit(b, NULL));
+    check_content(f.path, "b");
+    cr_assert(hz_file_commit(a, NULL));
+    check_content(f.path, "a");
+    cr_assert(count_entries(d.path) == 1);
+    unlink(f.path);
+    rmdir(d.path);
 }
 
 Test(file, permissions_follow_the_umask) {
