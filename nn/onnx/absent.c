@@ -79,3 +79,7 @@ bool hz_onnx_run(const hz_onnx *m, hz_tape *t, const hz_var *in, hz_var *out) {
     hz_tape_fail(t, HZ_EINVAL, "this build cannot run ONNX");
     return false;
 }
+
+bool hz_onnx_run_f64(const hz_onnx *m, hz_tape *t, const hz_var *in, hz_var *out) {
+    return hz_onnx_run(m, t, in, out);
+}

@@ -101,11 +101,19 @@ static double unbounded(double x) {
     return fabs(x) >= (double)FLT_MAX ? copysign(INFINITY, x) : x;
 }
 
+/* Where x is beyond it, the bound's own derivative. */
+static hz_var bound_derivative(hz__call *c, hz_var y, int k, hz_var beyond) {
+    if (!hz__varies(c, k) || hz_numel(hz__arg_value(c, k)) != 1) return y;
+    hz_var d = hz_reshape(hz__derivative_of(hz__arg(c, k)), 0, NULL);
+    return hz_add(y, hz_where(beyond, d, hz__number(y, 0)));
+}
+
 /* Bounds in the wrong order: the upper one wins. */
 static void clip(hz__call *c) {
     double lo = unbounded(bound(c, 1, "min", -INFINITY)), hi = unbounded(bound(c, 2, "max", INFINITY));
-    hz_var x = hz__arg_float(c, 0);
-    hz__give_like_arg(c, 0, hz_clip(x, lo > hi ? hi : lo, hi));
+    hz_var x = hz__arg_float(c, 0), y = hz_clip(x, lo > hi ? hi : lo, hi);
+    if (lo <= hi) y = bound_derivative(c, y, 1, hz_lt(x, hz__number(x, lo)));
+    hz__give_like_arg(c, 0, bound_derivative(c, y, 2, hz_gt(x, hz__number(x, hi))));
 }
 
 /* ---- Softmax, LogSoftmax, Hardmax ---- */

@@ -123,7 +123,14 @@ struct hz__call {
     const hz__mapping *mapping;
     hz_tape *t;
     hz__value *value; /* all slots */
+    bool wide;        /* floats of 32 and 16 bits are computed in f64 */
 };
+
+/* What elements of type e are computed in: e's own dtype, or f64 if it is a float and the call is wide. */
+hz_dtype hz__dtype(const hz__call *c, const hz__elem *e);
+
+/* A value of the file as a leaf of that dtype. */
+hz_var hz__leaf(const hz__call *c, const hz__array *a);
 
 /* Inputs. */
 int hz__n_args(const hz__call *c);
@@ -135,6 +142,12 @@ bool hz__is_float(const hz__call *c, int k);
 
 /* Input k or, if it is an integer, input k as f64. */
 hz_var hz__arg_float(const hz__call *c, int k);
+
+/* Input k is neither a parameter nor a constant, and a float: a gradient may be asked for. */
+bool hz__varies(const hz__call *c, int k);
+
+/* 0 in value, x in derivative: what is added to an op that takes x's value as a plain number. */
+hz_var hz__derivative_of(hz_var x);
 
 /* Outputs; the type is that of the first input kept as y's dtype, or plain. */
 bool hz__wants(const hz__call *c, int k);

@@ -76,6 +76,7 @@ static hz_var cast_to(hz__call *c, hz_var x, int type) {
     const hz__elem *e = hz__elem_of(type);
     if (e->width == 0) return hz__refuse(c, "to %s", e->name);
     if (type == BOOL) return hz_ne(x, hz__number(x, 0));
+    if (hz_dtype_is_float(e->dtype) && c->wide) return hz_astype(x, HZ_F64);
     if (hz_dtype_is_float(e->dtype))
         return round_to(hz_astype(x, e->dtype), type, c->model->opset < BFLOAT16_ROUNDS_SINCE);
     return hz__from_i64(hz__to_i64(x), type);

@@ -62,6 +62,10 @@ const hz_tensor *hz_onnx_parameter(const hz_onnx *m, const char *name);
  * outputs, if the tape is in error afterwards. m may be used by several threads, each with its own tape. */
 bool hz_onnx_run(const hz_onnx *m, hz_tape *t, const hz_var *in, hz_var *out);
 
+/* The same with every float in f64, whatever the file says, and none rounded to 16 bits: what a gradient check needs,
+ * since f32 is too coarse for differences. Float inputs are f64. */
+bool hz_onnx_run_f64(const hz_onnx *m, hz_tape *t, const hz_var *in, hz_var *out);
+
 /* One tensor from a file of its own (a TensorProto, as conformance data has them). out->data comes from alloc and is
  * given back with hz_free. */
 bool hz_onnx_read_tensor(const char *path, const hz_allocator *alloc, hz_tensor *out, hz_error *err);

@@ -60,6 +60,29 @@ hz_var hz__arg_float(const hz__call *c, int k) {
     return !hz_ok(x) || hz__is_float(c, k) ? x : hz_astype(x, HZ_F64);
 }
 
+bool hz__varies(const hz__call *c, int k) {
+    if (!hz__has(c, k) || !hz__is_float(c, k)) return false;
+    uint32_t slot = c->node->in[k], first = c->model->n_parameters + 1;
+    bool is_input = slot >= first && slot < first + (uint32_t)c->model->n_inputs;
+    return is_input || hz_node_of(hz__arg(c, k))->op != &hz_op_leaf;
+}
+
+hz_var hz__derivative_of(hz_var x) {
+    return hz_sub(x, hz_detach(x));
+}
+
+hz_dtype hz__dtype(const hz__call *c, const hz__elem *e) {
+    return c->wide && e->dtype == HZ_F32 ? HZ_F64 : e->dtype;
+}
+
+hz_var hz__leaf(const hz__call *c, const hz__array *a) {
+    hz_dtype dtype = hz__dtype(c, hz__elem_of(a->type));
+    if (dtype == a->value.dtype) return hz_input(c->t, &a->value);
+    hz_var x = hz_full(c->t, dtype, a->value.rank, a->value.dim, 0);
+    if (hz_ok(x)) hz_cast(hz_tape_exec(c->t), &a->value, hz_value(x));
+    return x;
+}
+
 /* ---- outputs ---- */
 
 bool hz__wants(const hz__call *c, int k) {
@@ -264,28 +287,39 @@ static void run_node(hz__call *c) {
     name_outputs(c);
 }
 
-static void give_leaves(const hz_onnx *m, hz_tape *t, const hz_var *in, hz__value *value) {
+static void give_leaves(const hz__call *c, const hz_var *in) {
+    const hz_onnx *m = c->model;
     for (uint32_t s = 1; s <= m->n_parameters; s++)
-        value[s] =
-            (hz__value){hz_name(hz_input(t, &m->parameter[s].value), m->name[s]), m->parameter[s].type};
+        c->value[s] = (hz__value){hz_name(hz__leaf(c, &m->parameter[s]), m->name[s]), m->parameter[s].type};
     for (int k = 0; k < m->n_inputs; k++) {
         int declared = hz__declared_type(m->input_info[k]);
         hz_dtype dtype = hz_value(in[k])->dtype;
-        bool agrees = declared && hz__elem_of(declared)->dtype == dtype;
-        value[m->input[k]] =
+        bool agrees = declared && hz__dtype(c, hz__elem_of(declared)) == dtype;
+        c->value[m->input[k]] =
             (hz__value){hz_name(in[k], m->name[m->input[k]]), agrees ? declared : hz__type_of(dtype)};
     }
 }
 
-bool hz_onnx_run(const hz_onnx *m, hz_tape *t, const hz_var *in, hz_var *out) {
+static bool run(const hz_onnx *m, hz_tape *t, bool wide, const hz_var *in, hz_var *out) {
     hz__value *value = hz_alloc0(&m->alloc, m->n_slots * sizeof *value);
     if (!value) hz_tape_fail(t, HZ_ENOMEM, "no memory to run a model");
     for (int k = 0; out && k < m->n_outputs; k++) out[k] = hz_none(t);
     if (!value) return false;
-    give_leaves(m, t, in, value);
-    for (size_t k = 0; k < m->n_nodes && hz_tape_ok(t, NULL); k++)
-        run_node(&(hz__call){m, &m->node[k], m->node[k].mapping, t, value});
+    hz__call c = {.model = m, .t = t, .value = value, .wide = wide};
+    give_leaves(&c, in);
+    for (size_t k = 0; k < m->n_nodes && hz_tape_ok(t, NULL); k++) {
+        c.node = &m->node[k], c.mapping = m->node[k].mapping;
+        run_node(&c);
+    }
     for (int k = 0; out && k < m->n_outputs && hz_tape_ok(t, NULL); k++) out[k] = value[m->output[k]].var;
     hz_free(&m->alloc, value);
     return hz_tape_ok(t, NULL);
+}
+
+bool hz_onnx_run(const hz_onnx *m, hz_tape *t, const hz_var *in, hz_var *out) {
+    return run(m, t, false, in, out);
+}
+
+bool hz_onnx_run_f64(const hz_onnx *m, hz_tape *t, const hz_var *in, hz_var *out) {
+    return run(m, t, true, in, out);
 }

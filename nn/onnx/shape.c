@@ -17,14 +17,14 @@ static hz_var list_of_ints(hz__call *c, const Onnx__AttributeProto *a) {
 }
 
 static hz_var list_of_floats(hz__call *c, const Onnx__AttributeProto *a) {
-    hz_tensor v = hz_tensor_of(a->floats, HZ_F32, HZ_DIMS((int64_t)a->n_floats));
-    return hz_copy_in(c->t, &v);
+    hz__array list = {hz_tensor_of(a->floats, HZ_F32, HZ_DIMS((int64_t)a->n_floats)), FLOAT};
+    return hz__leaf(c, &list);
 }
 
 static void constant(hz__call *c) {
     const Onnx__AttributeProto *a;
     if (c->node->tensor.type)
-        hz__give_as(c, 0, hz_input(c->t, &c->node->tensor.value), c->node->tensor.type);
+        hz__give_as(c, 0, hz__leaf(c, &c->node->tensor), c->node->tensor.type);
     else if ((a = hz__attr(c, "value_ints")))
         hz__give_as(c, 0, list_of_ints(c, a), INT64);
     else if ((a = hz__attr(c, "value_floats")))
@@ -34,7 +34,7 @@ static void constant(hz__call *c) {
         if (hz_ok(x)) hz__i64(x)[0] = a->i;
         hz__give_as(c, 0, x, INT64);
     } else if ((a = hz__attr(c, "value_float")))
-        hz__give_as(c, 0, hz_scalar(c->t, HZ_F32, (double)a->f), FLOAT);
+        hz__give_as(c, 0, hz_scalar(c->t, hz__dtype(c, hz__elem_of(FLOAT)), (double)a->f), FLOAT);
     else
         hz__refuse(c, "of strings or sparse tensors");
 }
@@ -54,7 +54,13 @@ static void constant_of_shape(hz__call *c) {
     const hz_tensor *fill = &c->node->tensor.value;
     if (!read_shape(c, 0, hz__elem_of(type), dim, &rank)) return;
     double value = c->node->tensor.type && hz_numel(fill) == 1 ? hz_get_flat(fill, 0) : 0;
-    hz__give_as(c, 0, hz_full(c->t, hz__elem_of(type)->dtype, rank, dim, value), type);
+    hz__give_as(c, 0, hz_full(c->t, hz__dtype(c, hz__elem_of(type)), rank, dim, value), type);
+}
+
+/* start + k·delta in ops, for a start or delta that may be differentiated. */
+static hz_var differentiable_range(hz__call *c, hz_var k) {
+    hz_var start = hz_reshape(hz__arg(c, 0), 0, NULL), delta = hz_reshape(hz__arg(c, 2), 0, NULL);
+    return hz_add(start, hz_mul(delta, hz_astype(k, hz__arg_value(c, 0)->dtype)));
 }
 
 /* start, start + delta, … below (above, for a negative delta) limit. Computed in f64: exact for integers to 2^53. */
@@ -73,10 +79,11 @@ static void range(hz__call *c) {
         hz__bad(c, "%g numbers from %g to %g in steps of %g", count, v[0], v[1], v[2]);
         return;
     }
-    hz_var y = hz_full(c->t, hz__arg_value(c, 0)->dtype, HZ_DIMS((int64_t)count), 0);
+    bool varies = hz__varies(c, 0) || hz__varies(c, 2);
+    hz_var y = hz_full(c->t, varies ? HZ_F64 : hz__arg_value(c, 0)->dtype, HZ_DIMS((int64_t)count), 0);
     for (int64_t k = 0; hz_ok(y) && k < (int64_t)count; k++)
-        hz_set_flat(hz_value(y), k, v[0] + (double)k * v[2]);
-    hz__give(c, 0, y);
+        hz_set_flat(hz_value(y), k, varies ? (double)k : v[0] + (double)k * v[2]);
+    hz__give(c, 0, varies ? differentiable_range(c, y) : y);
 }
 
 static void eye_like(hz__call *c) {
@@ -87,7 +94,7 @@ static void eye_like(hz__call *c) {
         hz__refuse(c, "of rank %d and type %s", x->rank, e->name);
         return;
     }
-    hz_var y = hz_full(c->t, e->dtype, 2, x->dim, 0);
+    hz_var y = hz_full(c->t, hz__dtype(c, e), 2, x->dim, 0);
     for (int64_t i = 0; hz_ok(y) && i < x->dim[0]; i++)
         if (k > -x->dim[0] && k < x->dim[1] && i + k >= 0 && i + k < x->dim[1])
             hz_set_flat(hz_value(y), i * x->dim[1] + i + k, 1);
@@ -106,7 +113,7 @@ static void cosine_window(hz__call *c) {
         hz__refuse(c, "of this size or type");
         return;
     }
-    hz_var y = hz_full(c->t, e->dtype, HZ_DIMS(size), 0);
+    hz_var y = hz_full(c->t, hz__dtype(c, e), HZ_DIMS(size), 0);
     double steps = (double)(hz__attr_int(c, "periodic", 1) ? size : size - 1);
     for (int64_t k = 0; hz_ok(y) && k < size; k++) {
         double angle = turn * (double)k / steps;
@@ -328,6 +335,14 @@ static hz_var pad_axes(hz_var x, int64_t *before, int64_t *after, hz_pad_mode mo
     return hz_pad(hz_pad(x, cut_before, cut_after, HZ_PAD_CONSTANT, 0), before, after, mode, 0);
 }
 
+/* Where there is padding, the derivative of its value. */
+static hz_var pad_derivative(hz__call *c, hz_var y, const int64_t *before, const int64_t *after) {
+    const hz_tensor *x = hz__arg_value(c, 0);
+    hz_var inside = hz_full(c->t, x->dtype, x->rank, x->dim, 0);
+    hz_var padding = hz_pad(inside, before, after, HZ_PAD_CONSTANT, 1);
+    return hz_add(y, hz_mul(padding, hz_reshape(hz__derivative_of(hz__arg(c, 2)), 0, NULL)));
+}
+
 static void pad(hz__call *c) {
     const hz_tensor *x = hz__arg_value(c, 0);
     int64_t pads[2 * HZ_MAX_RANK], given[HZ_MAX_RANK];
@@ -348,7 +363,9 @@ static void pad(hz__call *c) {
     }
     double value = hz__has(c, 2) && hz_numel(hz__arg_value(c, 2)) == 1 ? hz_get_flat(hz__arg_value(c, 2), 0)
                                                                        : hz__attr_float(c, "value", 0);
-    hz__give(c, 0, pad_axes(hz__arg(c, 0), before, after, mode, value));
+    hz_var y = pad_axes(hz__arg(c, 0), before, after, mode, value);
+    bool varies = mode == HZ_PAD_CONSTANT && hz__varies(c, 2) && hz_numel(hz__arg_value(c, 2)) == 1;
+    hz__give(c, 0, varies ? pad_derivative(c, y, before, after) : y);
 }
 
 /* To the shape that x and the one given broadcast to. */

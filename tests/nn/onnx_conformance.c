@@ -1,12 +1,15 @@
 /* onnx_conformance.c: run ONNX backend test cases. Each is a folder with model.onnx and test_data_set_0, 1, …, which hold
  * input_K.pb and output_K.pb.
  *
- *   onnx_conformance DIR…
+ *   onnx_conformance [--gradcheck] DIR…
  *
  * DIR is a case, or a folder of cases. A line each: "pass NAME", "fail NAME: …", "unsupported: OP …: NAME" or
  * "error: NAME: …", and at the end "P passed, F failed, U unsupported" (an error counts as failed). A case has passed if
  * every output of every data set was compared and agrees: same type and shape, |got − want| ≤ 1e-7 + 1e-3·|want|, NaN
  * with NaN. Exit status 0 if nothing failed.
+ *
+ * With --gradcheck a case that passed has its gradients checked, too, against finite differences in f64, and fails if one
+ * disagrees: "pass NAME: gradient: 96 compared, 90 non-zero; none at input 1", or why there is none to compare.
  *
  * A data set of ours may also have gradient_K.pb, the gradient of Σ y²/2 with respect to input K, y being output 0; these
  * are compared to 1e-3 of the largest element.
@@ -22,6 +25,7 @@
 
 #include "autograd/grad.h"
 #include "nn/onnx/onnx.h"
+#include "onnx_gradcheck.h"
 
 enum { MOST = 64, PATH_SIZE = 4096 };
 
@@ -156,6 +160,13 @@ static result check_gradients(hz_tape *t, const char *folder, const hz_var *in, 
     return r;
 }
 
+/* Finite differences at the inputs of a data set that passed. */
+static result check_differences(const hz_onnx *m, const data_set *d) {
+    result r;
+    r.verdict = onnx_gradcheck(m, d->input, d->n_inputs, r.text, sizeof r.text) ? PASS : FAIL;
+    return r;
+}
+
 /* ---- running ---- */
 
 static result run_model(const hz_onnx *m, hz_tape *t, const data_set *d, const char *folder) {
@@ -170,7 +181,7 @@ static result run_model(const hz_onnx *m, hz_tape *t, const data_set *d, const c
     return r.verdict == PASS ? check_gradients(t, folder, in, d->n_inputs, out[0]) : r;
 }
 
-static result run_data_set(const hz_onnx *m, const char *folder) {
+static result run_data_set(const hz_onnx *m, const char *folder, bool gradcheck) {
     data_set d = {.n_inputs = 0};
     hz_error err = {.code = HZ_OK};
     result r;
@@ -182,6 +193,7 @@ static result run_data_set(const hz_onnx *m, const char *folder) {
         r = of_error(&err);
     else
         widen_all(m, &d), r = run_model(m, t, &d, folder);
+    if (gradcheck && r.verdict == PASS) r = check_differences(m, &d);
     hz_tape_free(t);
     free_data(&d);
     return r;
@@ -189,7 +201,7 @@ static result run_data_set(const hz_onnx *m, const char *folder) {
 
 /* ---- cases ---- */
 
-static result run_sets(const hz_onnx *m, const char *folder) {
+static result run_sets(const hz_onnx *m, const char *folder, bool gradcheck) {
     result r = verdict_of(ERROR, "no test_data_set_0");
     if (hz_onnx_n_inputs(m) > MOST || hz_onnx_n_outputs(m) > MOST)
         return verdict_of(ERROR, "too many inputs or outputs");
@@ -198,25 +210,25 @@ static result run_sets(const hz_onnx *m, const char *folder) {
         char path[PATH_SIZE];
         path_of(path, "%s/test_data_set_%d", folder, k);
         if (!exists(path) || (k > 0 && r.verdict != PASS)) return r;
-        r = run_data_set(m, path);
+        r = run_data_set(m, path, gradcheck);
     }
 }
 
-static result run_case(const char *folder) {
+static result run_case(const char *folder, bool gradcheck) {
     char path[PATH_SIZE];
     hz_onnx *m;
     hz_error err = {.code = HZ_OK};
     path_of(path, "%s/model.onnx", folder);
     if (!hz_onnx_open(path, NULL, &m, &err)) return of_error(&err);
-    result r = run_sets(m, folder);
+    result r = run_sets(m, folder, gradcheck);
     hz_onnx_close(m);
     return r;
 }
 
-static void report(const char *folder, int *tally) {
+static void report(const char *folder, bool gradcheck, int *tally) {
     static const char *const words[VERDICTS] = {"pass", "fail", "unsupported:", "error:"};
     const char *slash = strrchr(folder, '/');
-    result r = run_case(folder);
+    result r = run_case(folder, gradcheck);
     tally[r.verdict]++;
     if (r.verdict == UNSUPPORTED)
         printf("unsupported: %s: %s\n", r.text, slash ? slash + 1 : folder);
@@ -230,19 +242,19 @@ static int is_visible(const struct dirent *entry) {
 }
 
 /* A case, or a folder of them, in the alphabet's order. */
-static void run(const char *folder, int depth, int *tally) {
+static void run(const char *folder, int depth, bool gradcheck, int *tally) {
     char path[PATH_SIZE];
     struct dirent **entries;
     path_of(path, "%s/model.onnx", folder);
     if (exists(path)) {
-        report(folder, tally);
+        report(folder, gradcheck, tally);
         return;
     }
     int n = depth < 4 ? scandir(folder, &entries, is_visible, alphasort) : -1;
     for (int k = 0; k < n; k++) {
         struct stat info;
         path_of(path, "%s/%s", folder, entries[k]->d_name);
-        if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) run(path, depth + 1, tally);
+        if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) run(path, depth + 1, gradcheck, tally);
         free(entries[k]);
     }
     if (n >= 0) free(entries);
@@ -250,11 +262,14 @@ static void run(const char *folder, int depth, int *tally) {
 
 int main(int argc, char **argv) {
     int tally[VERDICTS] = {0};
-    if (argc < 2) {
-        fprintf(stderr, "usage: onnx_conformance DIR…\n");
+    bool gradcheck = false;
+    for (int k = 1; k < argc; k++) gradcheck |= strcmp(argv[k], "--gradcheck") == 0;
+    if (argc < (gradcheck ? 3 : 2)) {
+        fprintf(stderr, "usage: onnx_conformance [--gradcheck] DIR…\n");
         return 2;
     }
-    for (int k = 1; k < argc; k++) run(argv[k], 0, tally);
+    for (int k = 1; k < argc; k++)
+        if (strcmp(argv[k], "--gradcheck")) run(argv[k], 0, gradcheck, tally);
     printf("%d passed, %d failed, %d unsupported\n", tally[PASS], tally[FAIL] + tally[ERROR],
            tally[UNSUPPORTED]);
     return tally[FAIL] + tally[ERROR] > 0 || tally[PASS] == 0;

@@ -459,7 +459,7 @@ Test(onnx, passes_the_official_cases) {
     char line[4096], last[4096] = "";
     int passed = 0, failed = -1, refused = 0;
     if (stat(data, &info) != 0) cr_skip("%s is absent: install libonnx-testdata", data);
-    snprintf(line, sizeof line, "'%s' %s", CONFORMANCE, data);
+    snprintf(line, sizeof line, "'%s' --gradcheck %s", CONFORMANCE, data);
     FILE *f = popen(line, "r");
     cr_assert_not_null(f);
     while (fgets(line, sizeof line, f)) {
