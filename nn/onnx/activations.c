@@ -71,6 +71,10 @@ static void swish(hz__call *c) {
 /* x > 0 ? x : slope·x; the slope broadcasts to x. relu(x) − slope·relu(−x) would put two ReLUs where there is none. */
 static void prelu(hz__call *c) {
     hz_var x = hz__arg_float(c, 0), slope = hz__arg_float(c, 1);
+    const hz_tensor *v = hz_value(x);
+    bool per_channel = c->node->opset < 7 && v->rank > 2 && hz_value(slope)->rank == 1;
+    if (per_channel)
+        slope = hz_reshape(slope, v->rank - 1, (const int64_t[HZ_MAX_RANK]){-1, 1, 1, 1, 1, 1, 1, 1});
     hz__give_like_arg(c, 0, hz_where(hz_gt(x, hz__number(x, 0)), x, hz_mul(slope, x)));
 }
 
@@ -103,7 +107,7 @@ static double unbounded(double x) {
 
 /* Where x is beyond it, the bound's own derivative. */
 static hz_var bound_derivative(hz__call *c, hz_var y, int k, hz_var beyond) {
-    if (!hz__varies(c, k) || hz_numel(hz__arg_value(c, k)) != 1) return y;
+    if (!hz__varies(c, k)) return y;
     hz_var d = hz_reshape(hz__derivative_of(hz__arg(c, k)), 0, NULL);
     return hz_add(y, hz_where(beyond, d, hz__number(y, 0)));
 }
@@ -113,7 +117,7 @@ static void clip(hz__call *c) {
     double lo = unbounded(bound(c, 1, "min", -INFINITY)), hi = unbounded(bound(c, 2, "max", INFINITY));
     hz_var x = hz__arg_float(c, 0), y = hz_clip(x, lo > hi ? hi : lo, hi);
     if (lo <= hi) y = bound_derivative(c, y, 1, hz_lt(x, hz__number(x, lo)));
-    hz__give_like_arg(c, 0, bound_derivative(c, y, 2, hz_gt(x, hz__number(x, hi))));
+    hz__give_like_arg(c, 0, bound_derivative(c, y, 2, hz_gt(x, hz__number(x, lo > hi ? -INFINITY : hi))));
 }
 
 /* ---- Softmax, LogSoftmax, Hardmax ---- */
@@ -121,7 +125,7 @@ static void clip(hz__call *c) {
 /* Along one axis; before opset 13, along all axes from `axis` (then 1 unless given) on. */
 static bool softmax_axes(hz__call *c, hz_axes *axes) {
     int rank = hz__arg_value(c, 0)->rank, axis;
-    bool old = c->model->opset < 13;
+    bool old = c->node->opset < 13;
     *axes = 0;
     if (rank == 0) return true;
     if (!hz__axis(c, hz__attr_int(c, "axis", old ? (rank > 1 ? 1 : 0) : -1), rank, &axis)) return false;
@@ -143,7 +147,7 @@ static void log_softmax(hz__call *c) {
 static void hardmax(hz__call *c) {
     hz_var x = hz__arg(c, 0);
     const hz_tensor *v = hz_value(x);
-    bool old = c->model->opset < 13;
+    bool old = c->node->opset < 13;
     int axis;
     if (!hz__axis(c, hz__attr_int(c, "axis", old ? 1 : -1), v->rank, &axis)) return;
     hz_var rows = old ? hz_flatten(x, axis) : hz_transpose(x, axis, -1);
@@ -168,10 +172,10 @@ static const hz__mapping mappings[] = {
     {"Celu", .since = 12, .run = celu},
     {"HardSigmoid", .since = 1, .run = hard_sigmoid},
     {"Gelu", .since = 20, .run = gelu},
-    {"PRelu", .since = 7, .need = 2, .run = prelu},
+    {"PRelu", .since = 1, .need = 2, .run = prelu},
     {"ThresholdedRelu", .since = 10, .run = thresholded_relu},
     {"Shrink", .since = 9, .run = shrink},
-    {"Clip", .since = 6, .run = clip},
+    {"Clip", .since = 1, .run = clip},
     {"Softmax", .since = 1, .run = softmax},
     {"LogSoftmax", .since = 1, .run = log_softmax},
     {"Hardmax", .since = 1, .run = hardmax},

@@ -12,7 +12,7 @@
 #include "nn/onnx/internal.h"
 #include "tensor/file.h"
 
-enum { MAX_NAME = 480, MAX_NODES = 1 << 22 };
+enum { MAX_NAME = 480 };
 
 bool hz_onnx_available(void) {
     return true;
@@ -191,8 +191,8 @@ static bool find_outputs(loading *l) {
 
 /* ---- nodes ---- */
 
-static bool define_node(loading *l, hz__onnx_node *n, const Onnx__NodeProto *p) {
-    n->proto = p;
+static bool define_node(loading *l, hz__onnx_node *n) {
+    const Onnx__NodeProto *p = n->proto;
     n->in = take(l, p->n_input + 1, sizeof *n->in);
     n->out = take(l, p->n_output + 1, sizeof *n->out);
     if (!n->in || !n->out) return hz_fail(l->err, HZ_ENOMEM, "out of memory");
@@ -230,6 +230,19 @@ static bool connect_all(loading *l) {
     return true;
 }
 
+/* That conditions are made before they are asked for follows from the If that uses them, too. */
+static bool connect_guards(loading *l) {
+    for (uint32_t k = 0; k < l->m->n_guards; k++) {
+        hz__guard *g = &l->m->guard[k];
+        const symbol *s = find(l, g->condition);
+        if (!s)
+            return hz_fail(l->err, HZ_EFORMAT, "an If uses \"%s\", which nothing makes",
+                           hz_label(g->condition).s);
+        g->slot = s->slot;
+    }
+    return true;
+}
+
 static bool decode_attributes(loading *l, hz__onnx_node *n) {
     for (size_t k = 0; k < n->proto->n_attribute; k++) {
         const Onnx__AttributeProto *a = n->proto->attribute[k];
@@ -244,26 +257,24 @@ static bool decode_attributes(loading *l, hz__onnx_node *n) {
 
 static bool define_nodes(loading *l) {
     for (size_t k = 0; k < l->m->n_nodes; k++)
-        if (!define_node(l, &l->m->node[k], l->g->node[k])) return false;
+        if (!define_node(l, &l->m->node[k])) return false;
     sort(l);
-    return check_unique(l) && connect_all(l) && find_outputs(l);
+    return check_unique(l) && connect_all(l) && connect_guards(l) && find_outputs(l);
 }
 
 /* ---- ops ---- */
 
-static bool is_standard(const char *domain) {
+bool hz__is_standard(const char *domain) {
     return !*domain || strcmp(domain, "ai.onnx") == 0;
 }
 
-static bool find_opset(loading *l) {
-    const Onnx__ModelProto *p = l->m->proto;
-    l->m->opset = 1;
-    for (size_t k = 0; k < p->n_opset_import; k++) {
-        const Onnx__OperatorSetIdProto *o = p->opset_import[k];
-        if (!is_standard(or_empty(o->domain))) continue;
-        if (o->version < 1 || o->version > 1000)
-            return hz_fail(l->err, HZ_EFORMAT, "opset %" PRId64 " does not exist", o->version);
-        l->m->opset = (int)o->version;
+bool hz__opset_of(Onnx__OperatorSetIdProto *const *import, size_t n, int *opset, hz_error *err) {
+    *opset = 1;
+    for (size_t k = 0; k < n; k++) {
+        if (!hz__is_standard(or_empty(import[k]->domain))) continue;
+        if (import[k]->version < 1 || import[k]->version > 1000)
+            return hz_fail(err, HZ_EFORMAT, "opset %" PRId64 " does not exist", import[k]->version);
+        *opset = (int)import[k]->version;
     }
     return true;
 }
@@ -273,9 +284,9 @@ static bool find_mappings(loading *l) {
     for (size_t k = 0; k < l->m->n_nodes; k++) {
         hz__onnx_node *n = &l->m->node[k];
         const char *domain = or_empty(n->proto->domain);
-        bool standard = is_standard(domain);
-        if (standard) n->mapping = hz__mapping_of(or_empty(n->proto->op_type), l->m->opset);
-        if (!n->mapping) list(&r, n->proto, standard ? "" : domain, standard ? l->m->opset : 0);
+        bool standard = hz__is_standard(domain);
+        if (standard) n->mapping = hz__mapping_of(or_empty(n->proto->op_type), n->opset);
+        if (!n->mapping) list(&r, n->proto, standard ? "" : domain, standard ? n->opset : 0);
     }
     if (!r.kinds) return true;
     if (!r.left_out) return hz_fail(l->err, HZ_EINVAL, "%s%s", refusal, r.text);
@@ -299,28 +310,25 @@ static bool decode_all(loading *l) {
 
 /* ---- opening ---- */
 
-static size_t count_values(const Onnx__GraphProto *g) {
-    size_t n = g->n_initializer + g->n_input;
-    for (size_t k = 0; k < g->n_node; k++) n += g->node[k]->n_output;
+static size_t count_values(const loading *l) {
+    size_t n = l->g->n_initializer + l->g->n_input;
+    for (size_t k = 0; k < l->m->n_nodes; k++) n += l->m->node[k].proto->n_output;
     return n;
 }
 
 static bool make_tables(loading *l) {
     hz_onnx *m = l->m;
-    size_t values = count_values(l->g);
-    if (values > UINT32_MAX / 2 || l->g->n_node > MAX_NODES)
-        return hz_fail(l->err, HZ_EFORMAT, "%zu nodes are too many", l->g->n_node);
+    size_t values = count_values(l);
+    if (values > UINT32_MAX / 2) return hz_fail(l->err, HZ_EFORMAT, "%zu values are too many", values);
     m->n_slots = 1;
-    m->n_nodes = l->g->n_node;
     m->name = take(l, values + 1, sizeof *m->name);
     m->parameter = take(l, l->g->n_initializer + 1, sizeof *m->parameter);
     m->input = take(l, l->g->n_input + 1, sizeof *m->input);
     m->input_info = take(l, l->g->n_input + 1, sizeof *m->input_info);
     m->output_info = take(l, l->g->n_output + 1, sizeof *m->output_info);
     m->output = take(l, l->g->n_output + 1, sizeof *m->output);
-    m->node = take(l, m->n_nodes + 1, sizeof *m->node);
     l->symbol = take(l, values + 1, sizeof *l->symbol);
-    return (m->name && m->parameter && m->input && m->input_info && m->output && m->output_info && m->node &&
+    return (m->name && m->parameter && m->input && m->input_info && m->output && m->output_info &&
             l->symbol) ||
            hz_fail(l->err, HZ_ENOMEM, "out of memory");
 }
@@ -329,8 +337,9 @@ static bool load(loading *l) {
     l->g = l->m->proto->graph;
     if (!l->g) return hz_fail(l->err, HZ_EFORMAT, "a model without a graph");
     if (l->g->n_sparse_initializer) return hz_fail(l->err, HZ_EINVAL, "%ssparse initializers", refusal);
-    return find_opset(l) && make_tables(l) && define_parameters(l) && define_inputs(l) && define_nodes(l) &&
-           find_mappings(l) && decode_all(l);
+    return hz__opset_of(l->m->proto->opset_import, l->m->proto->n_opset_import, &l->m->opset, l->err) &&
+           hz__expand(l->m, l->err) && make_tables(l) && define_parameters(l) && define_inputs(l) &&
+           define_nodes(l) && find_mappings(l) && decode_all(l);
 }
 
 bool hz_onnx_open(const char *path, const hz_allocator *alloc, hz_onnx **out, hz_error *err) {

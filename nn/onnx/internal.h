@@ -45,6 +45,9 @@ typedef struct hz__budget {
 bool hz__unpack(const char *path, const ProtobufCMessageDescriptor *kind, hz__budget *budget,
                 ProtobufCMessage **message, hz_error *err);
 
+/* Memory for what a file is expanded to, out of the same budget; NULL when it is used up. */
+void *hz__take(hz__budget *budget, size_t size);
+
 /* A tensor that a proto or the arena owns, and its ONNX type. */
 typedef struct hz__array {
     hz_tensor value;
@@ -77,6 +80,7 @@ typedef struct hz__mapping {
     int64_t (*i1)(int64_t x);         /* on integers */
     int64_t (*i2)(int64_t x, int64_t y);
     int kind;
+    bool lazy; /* runs although inputs are missing that a node not run would have made */
 } hz__mapping;
 
 typedef struct hz__family {
@@ -91,7 +95,17 @@ typedef struct hz__onnx_node {
     const hz__mapping *mapping;
     uint32_t *in, *out; /* slots; 0: left out */
     hz__array tensor;   /* the attribute that is a tensor, decoded; type 0: there is none */
+    int opset;          /* a function may have another one than the model */
+    uint32_t guard;     /* guard number 1 … n_guards that must let it run; 0: none */
 } hz__onnx_node;
+
+/* Nodes of a branch run if the guard around it lets them and the condition is as wanted. */
+typedef struct hz__guard {
+    uint32_t parent; /* 0: none */
+    const char *condition;
+    bool want;
+    uint32_t slot; /* of the condition */
+} hz__guard;
 
 /* Slot s of 1 … n_slots−1 is a value of the graph. */
 struct hz_onnx {
@@ -108,7 +122,16 @@ struct hz_onnx {
     int n_inputs, n_outputs;
     hz__onnx_node *node;
     size_t n_nodes;
+    hz__guard *guard; /* number 1 is guard[0] */
+    uint32_t n_guards;
 };
+
+/* Fill node and guard from the graph: functions and branches as plain nodes. */
+bool hz__expand(hz_onnx *m, hz_error *err);
+
+/* ONNX's own domain; the version of it that a model or a function imports, 1 if it does not say. */
+bool hz__is_standard(const char *domain);
+bool hz__opset_of(Onnx__OperatorSetIdProto *const *import, size_t n, int *opset, hz_error *err);
 
 /* ---- one node while it is recorded ---- */
 
@@ -143,7 +166,7 @@ bool hz__is_float(const hz__call *c, int k);
 /* Input k or, if it is an integer, input k as f64. */
 hz_var hz__arg_float(const hz__call *c, int k);
 
-/* Input k is neither a parameter nor a constant, and a float: a gradient may be asked for. */
+/* Input k is one finite float, and neither a parameter nor a constant: its gradient may be asked for. */
 bool hz__varies(const hz__call *c, int k);
 
 /* 0 in value, x in derivative: what is added to an op that takes x's value as a plain number. */

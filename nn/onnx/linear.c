@@ -267,7 +267,7 @@ static void einsum(hz__call *c) {
 
 static const hz__mapping mappings[] = {
     {"MatMul", .since = 1, .need = 2, .run = matmul},
-    {"Gemm", .since = 7, .need = 2, .run = gemm},
+    {"Gemm", .since = 1, .need = 2, .run = gemm},
     {"Einsum", .since = 12, .run = einsum},
 };
 

@@ -47,6 +47,20 @@ static void where(hz__call *c) {
     hz__give_as(c, 0, hz_where(hz__arg(c, 0), hz__arg(c, 1), hz__arg(c, 2)), hz__arg_type(c, 1));
 }
 
+/* ---- If ---- */
+
+/* The condition, the results of one branch, those of the other: of these, one has run. */
+static void choose(hz__call *c) {
+    const hz_tensor *condition = hz__arg_value(c, 0);
+    int n = (int)c->node->proto->n_output;
+    if (hz_numel(condition) != 1) {
+        hz__bad(c, "condition %s is not one truth value", hz_shape_str(condition).s);
+        return;
+    }
+    int from = hz_get_flat(condition, 0) != 0 ? 1 : 1 + n;
+    for (int k = 0; k < n; k++) hz__give_as(c, k, hz__arg(c, from + k), hz__arg_type(c, from + k));
+}
+
 /* ---- Cast ---- */
 
 /* Before opset 19 the rounding to bfloat16 was left open, and its official results are cut off. */
@@ -78,7 +92,7 @@ static hz_var cast_to(hz__call *c, hz_var x, int type) {
     if (type == BOOL) return hz_ne(x, hz__number(x, 0));
     if (hz_dtype_is_float(e->dtype) && c->wide) return hz_astype(x, HZ_F64);
     if (hz_dtype_is_float(e->dtype))
-        return round_to(hz_astype(x, e->dtype), type, c->model->opset < BFLOAT16_ROUNDS_SINCE);
+        return round_to(hz_astype(x, e->dtype), type, c->node->opset < BFLOAT16_ROUNDS_SINCE);
     return hz__from_i64(hz__to_i64(x), type);
 }
 
@@ -107,6 +121,7 @@ static const hz__mapping mappings[] = {
     {"IsNaN", .since = 9, .run = is_nan},
     {"IsInf", .since = 10, .run = is_inf},
     {"Where", .since = 9, .need = 3, .run = where},
+    {"If", .since = 1, .run = choose, .lazy = true},
     {"Cast", .since = 6, .run = cast},
     {"CastLike", .since = 15, .need = 2, .run = cast_like},
 };

@@ -116,6 +116,26 @@ static void binary(hz__call *c) {
     hz__give(c, 0, combine(c, hz__arg(c, 0), hz__arg(c, 1)));
 }
 
+/* Before opset 7 the axes of the second input stand for those of the first from `axis` on (the last ones, if it is not
+ * given): ones are added behind. */
+static hz_var aligned(hz__call *c) {
+    const hz_tensor *x = hz__arg_value(c, 0), *y = hz__arg_value(c, 1);
+    int64_t dim[HZ_MAX_RANK];
+    int axis, rank = 0;
+    if (!hz__attr(c, "axis")) return hz__arg(c, 1);
+    if (!hz__axis(c, hz__attr_int(c, "axis", 0), x->rank, &axis)) return hz_none(c->t);
+    if (axis + y->rank > x->rank)
+        return hz__bad(c, "%s from axis %d of %s on", hz_shape_str(y).s, axis, hz_shape_str(x).s);
+    for (; rank < y->rank; rank++) dim[rank] = y->dim[rank];
+    for (; rank < x->rank - axis; rank++) dim[rank] = 1;
+    return hz_reshape(hz__arg(c, 1), rank, dim);
+}
+
+static void old_binary(hz__call *c) {
+    hz_var y = aligned(c);
+    if (hz_ok(y)) hz__give(c, 0, combine(c, hz__arg(c, 0), y));
+}
+
 /* Max, Min, Sum: any number of inputs. */
 static hz_var fold(hz__call *c) {
     hz_var y = hz__arg(c, 0);
@@ -221,7 +241,8 @@ static hz_var power(hz_var x, hz_var y) {
 
 /* The base's type is the result's. Integers by way of f64, exact up to 2^53. */
 static void pow_any(hz__call *c) {
-    hz_var x = hz__arg(c, 0), y = hz__arg(c, 1);
+    hz_var x = hz__arg(c, 0), y = c->node->opset < 7 ? aligned(c) : hz__arg(c, 1);
+    if (!hz_ok(y)) return;
     hz_dtype dtype = hz__is_float(c, 0) ? hz_value(x)->dtype : HZ_F64;
     hz_var z = power(hz_astype(x, dtype), hz_astype(y, dtype));
     hz__give_like_arg(c, 0, z);
@@ -254,20 +275,24 @@ static const hz__mapping mappings[] = {
     {"Tanh", .since = 1, .run = unary, .f1 = hz_tanh},
     {"Erf", .since = 1, .run = unary, .f1 = hz_erf},
     {"BitwiseNot", .since = 18, .run = unary, .f1 = NULL, .i1 = i_not},
+    {"Add", .since = 1, .until = 6, .need = 2, .run = old_binary, .f2 = hz_add, .i2 = i_add},
     {"Add", .since = 7, .need = 2, .run = binary, .f2 = hz_add, .i2 = i_add},
+    {"Sub", .since = 1, .until = 6, .need = 2, .run = old_binary, .f2 = hz_sub, .i2 = i_sub},
     {"Sub", .since = 7, .need = 2, .run = binary, .f2 = hz_sub, .i2 = i_sub},
+    {"Mul", .since = 1, .until = 6, .need = 2, .run = old_binary, .f2 = hz_mul, .i2 = i_mul},
     {"Mul", .since = 7, .need = 2, .run = binary, .f2 = hz_mul, .i2 = i_mul},
+    {"Div", .since = 1, .until = 6, .need = 2, .run = old_binary, .f2 = hz_div, .i2 = i_div},
     {"Div", .since = 7, .need = 2, .run = binary, .f2 = hz_div, .i2 = i_div},
-    {"Pow", .since = 7, .need = 2, .run = pow_any},
+    {"Pow", .since = 1, .need = 2, .run = pow_any},
     {"Mod", .since = 10, .need = 2, .run = mod},
     {"BitShift", .since = 11, .need = 2, .run = shift},
     {"BitwiseAnd", .since = 18, .need = 2, .run = binary, .i2 = i_and},
     {"BitwiseOr", .since = 18, .need = 2, .run = binary, .i2 = i_or},
     {"BitwiseXor", .since = 18, .need = 2, .run = binary, .i2 = i_xor},
-    {"Max", .since = 6, .run = variadic, .f2 = hz_maximum, .i2 = i_max},
-    {"Min", .since = 6, .run = variadic, .f2 = hz_minimum, .i2 = i_min},
-    {"Sum", .since = 6, .run = variadic, .f2 = hz_add},
-    {"Mean", .since = 6, .run = mean, .f2 = hz_add},
+    {"Max", .since = 1, .run = variadic, .f2 = hz_maximum, .i2 = i_max},
+    {"Min", .since = 1, .run = variadic, .f2 = hz_minimum, .i2 = i_min},
+    {"Sum", .since = 1, .run = variadic, .f2 = hz_add},
+    {"Mean", .since = 1, .run = mean, .f2 = hz_add},
 };
 
 const hz__family hz__onnx_math = {mappings, HZ__COUNT(mappings)};

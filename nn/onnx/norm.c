@@ -25,9 +25,11 @@ static void batch_norm_training(hz__call *c, double eps) {
 
 static void batch_norm(hz__call *c) {
     double eps = hz__attr_float(c, "epsilon", 1e-5);
+    bool training =
+        c->node->opset < 7 ? hz__attr_int(c, "is_test", 0) == 0 : hz__attr_int(c, "training_mode", 0) != 0;
     if (hz__attr_int(c, "spatial", 1) == 0)
         hz__refuse(c, "with statistics for every pixel");
-    else if (hz__attr_int(c, "training_mode", 0))
+    else if (training)
         batch_norm_training(c, eps);
     else
         hz__give(c, 0,
@@ -44,7 +46,7 @@ static void instance_norm(hz__call *c) {
 
 /* Opset 18 has one factor for each group, opset 21 one for each channel. */
 static hz_var per_channel(hz__call *c, hz_var factor, int64_t channels, int64_t groups) {
-    if (hz_numel(hz_value(factor)) == channels || c->model->opset >= 21) return factor;
+    if (hz_numel(hz_value(factor)) == channels || c->node->opset >= 21) return factor;
     hz_var grid = hz_broadcast_to(hz_reshape(factor, HZ_DIMS(-1, 1)), HZ_DIMS(groups, channels / groups));
     return hz_reshape(grid, HZ_DIMS(channels));
 }
@@ -129,7 +131,7 @@ static void lp_normalization(hz__call *c) {
 /* ---- the table ---- */
 
 static const hz__mapping mappings[] = {
-    {"BatchNormalization", .since = 7, .need = 5, .run = batch_norm},
+    {"BatchNormalization", .since = 1, .need = 5, .run = batch_norm},
     {"InstanceNormalization", .since = 6, .need = 3, .run = instance_norm},
     {"GroupNormalization", .since = 18, .need = 3, .run = group_norm},
     {"LayerNormalization", .since = 17, .need = 2, .run = layer_norm},

@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -61,7 +62,8 @@ hz_var hz__arg_float(const hz__call *c, int k) {
 }
 
 bool hz__varies(const hz__call *c, int k) {
-    if (!hz__has(c, k) || !hz__is_float(c, k)) return false;
+    if (!hz__has(c, k) || !hz__is_float(c, k) || hz_numel(hz__arg_value(c, k)) != 1) return false;
+    if (!isfinite(hz_get_flat(hz__arg_value(c, k), 0))) return false;
     uint32_t slot = c->node->in[k], first = c->model->n_parameters + 1;
     bool is_input = slot >= first && slot < first + (uint32_t)c->model->n_inputs;
     return is_input || hz_node_of(hz__arg(c, k))->op != &hz_op_leaf;
@@ -133,7 +135,7 @@ hz_var hz__refuse(hz__call *c, const char *format, ...) {
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     return hz_tape_fail(c->t, HZ_EINVAL, "unsupported: %s %s (opset %d, node \"%s\")", type_of(c).s, text,
-                        c->model->opset, name_of(c).s);
+                        c->node->opset, name_of(c).s);
 }
 
 /* ---- attributes ---- */
@@ -276,9 +278,19 @@ static void check_outputs(hz__call *c) {
             hz__refuse(c, "with output %d", k);
 }
 
+/* Whether a guard lets its nodes run. */
+static bool is_on(const hz__call *c, uint32_t guard) {
+    for (; guard; guard = c->model->guard[guard - 1].parent) {
+        const hz__guard *g = &c->model->guard[guard - 1];
+        const hz_tensor *condition = hz_value(c->value[g->slot].var);
+        if (hz_numel(condition) != 1 || (hz_get_flat(condition, 0) != 0) != g->want) return false;
+    }
+    return true;
+}
+
 static void run_node(hz__call *c) {
     char scope[128];
-    if (has_inert_input(c)) return;
+    if (!is_on(c, c->node->guard) || (!c->mapping->lazy && has_inert_input(c))) return;
     snprintf(scope, sizeof scope, "%.40s %.80s", type_of(c).s, name_of(c).s);
     hz_scope_push(c->t, scope);
     c->mapping->run(c);

@@ -364,7 +364,7 @@ static void pad(hz__call *c) {
     double value = hz__has(c, 2) && hz_numel(hz__arg_value(c, 2)) == 1 ? hz_get_flat(hz__arg_value(c, 2), 0)
                                                                        : hz__attr_float(c, "value", 0);
     hz_var y = pad_axes(hz__arg(c, 0), before, after, mode, value);
-    bool varies = mode == HZ_PAD_CONSTANT && hz__varies(c, 2) && hz_numel(hz__arg_value(c, 2)) == 1;
+    bool varies = mode == HZ_PAD_CONSTANT && hz__varies(c, 2);
     hz__give(c, 0, varies ? pad_derivative(c, y, before, after) : y);
 }
 

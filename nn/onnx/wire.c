@@ -81,12 +81,15 @@ static bool walk(const ProtobufCMessageDescriptor *kind, span s, int depth) {
 
 /* ---- memory within a budget ---- */
 
-static void *take(void *data, size_t size) {
-    hz__budget *budget = data;
+void *hz__take(hz__budget *budget, size_t size) {
     budget->exhausted |= size > budget->left;
     if (budget->exhausted) return NULL;
     budget->left -= size;
     return hz_arena_alloc(&budget->arena, size);
+}
+
+static void *take(void *data, size_t size) {
+    return hz__take(data, size);
 }
 
 static void keep(void *data, void *p) {

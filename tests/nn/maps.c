@@ -1,6 +1,7 @@
-/* maps.c: influence maps for oracle.py: a forward pass, then the gradient of each unit under each rule.
+/* maps.c: influence maps for oracle.py and onnx_networks.py: a forward pass, then the gradient of each unit under each rule.
  *
- *   maps SPEC IMAGE DIR [UNIT…]    writes DIR/0.input.npy and, for unit number k, DIR/k.RULE.npy
+ *   maps SPEC IMAGE DIR [UNIT…]    writes DIR/0.input.npy, DIR/0.output.npy and, for unit number k, DIR/k.RULE.npy; a rule that
+ *                                  finds no ReLU in the network is left out
  *
  * SPDX-License-Identifier: MIT */
 #include <stdio.h>
@@ -14,10 +15,22 @@ static bool save(const char *dir, int number, const char *what, const hz_tensor 
     return hz_npy_save(path, t, NULL, err);
 }
 
+/* Whether there is a node on the tape that the rules are for. */
+static bool concerns(hz_tape *t, const hz_rules *rules) {
+    bool any = rules->n == 0;
+    for (uint32_t id = 1; !any && id < hz_tape_size(t); id++) {
+        const hz_node *n = hz_node_of(hz_at(t, id));
+        for (int k = 0; k < rules->n; k++) any |= rules->rule[k].match(n, rules->rule[k].ctx);
+    }
+    return any;
+}
+
 static bool save_maps(hz_tape *t, hz_var x, const char *dir, int number, const char *unit, hz_error *err) {
     for (int k = 0; hz_rule_names[k]; k++) {
+        const hz_rules *rules = hz_rules_named(hz_rule_names[k]);
+        if (!concerns(t, rules)) continue;
         hz_mark mark = hz_tape_mark(t);
-        hz_var map = hz_grad1(hz_unit(t, unit), x, hz_rules_named(hz_rule_names[k]));
+        hz_var map = hz_grad1(hz_unit(t, unit), x, rules);
         if (!hz_tape_ok(t, err) || !save(dir, number, hz_rule_names[k], hz_value(map), err)) return false;
         hz_tape_rewind(t, mark);
     }
@@ -26,9 +39,9 @@ static bool save_maps(hz_tape *t, hz_var x, const char *dir, int number, const c
 
 static bool run(const hz_model *m, hz_tape *t, const hz_tensor *image, const char *dir, char **units, int n,
                 hz_error *err) {
-    hz_var x = hz_input(t, image);
-    hz_model_forward(m, x);
-    bool ok = hz_tape_ok(t, err) && save(dir, 0, "input", image, err);
+    hz_var x = hz_input(t, image), y = hz_model_forward(m, x);
+    bool ok =
+        hz_tape_ok(t, err) && save(dir, 0, "input", image, err) && save(dir, 0, "output", hz_value(y), err);
     for (int k = 0; ok && k < n; k++) ok = save_maps(t, x, dir, k, units[k], err);
     return ok;
 }
