@@ -35,6 +35,7 @@ ci     clang-format        style
 ci     shellcheck          style of the scripts
 ci     valgrind            memory errors the sanitizers do not see
 ci     python3-torch       the oracle of tests/nn/oracle.py, which is skipped without it
+ci     python3-torchvision the networks of tests/nn/onnx_networks.py, likewise
 EOF
 }
 

@@ -104,21 +104,48 @@ static inline size_t split_names(const char *names, char ***out) {
     return n;
 }
 
-static inline Onnx__NodeProto *model_node(model_file *m, const char *type, const char *name, const char *in,
-                                          const char *out) {
+/* A node that belongs to no graph yet. */
+static inline Onnx__NodeProto *node_new(const char *type, const char *name, const char *in, const char *out) {
     Onnx__NodeProto *n = MAKE(Onnx__NodeProto, ONNX__NODE_PROTO__INIT);
     n->op_type = text(type);
     n->name = text(name);
     n->n_input = split_names(in, &n->input);
     n->n_output = split_names(out, &n->output);
     n->attribute = make(MODEL_MOST * sizeof(void *));
-    return m->graph->node[m->graph->n_node++] = n;
+    return n;
+}
+
+static inline Onnx__NodeProto *model_node(model_file *m, const char *type, const char *name, const char *in,
+                                          const char *out) {
+    return m->graph->node[m->graph->n_node++] = node_new(type, name, in, out);
+}
+
+/* A function of domain "own" and the model's opset; its nodes are to be added. */
+static inline Onnx__FunctionProto *model_function(model_file *m, const char *name, const char *in,
+                                                  const char *out) {
+    Onnx__FunctionProto *f = MAKE(Onnx__FunctionProto, ONNX__FUNCTION_PROTO__INIT);
+    f->name = text(name), f->domain = text("own");
+    f->n_input = split_names(in, &f->input);
+    f->n_output = split_names(out, &f->output);
+    f->node = make(MODEL_MOST * sizeof(void *));
+    f->n_opset_import = m->model->n_opset_import, f->opset_import = m->model->opset_import;
+    if (!m->model->functions) m->model->functions = make(MODEL_MOST * sizeof(void *));
+    return m->model->functions[m->model->n_functions++] = f;
 }
 
 static inline Onnx__AttributeProto *node_attribute(Onnx__NodeProto *n, const char *name) {
     Onnx__AttributeProto *a = MAKE(Onnx__AttributeProto, ONNX__ATTRIBUTE_PROTO__INIT);
     a->name = text(name);
     return n->attribute[n->n_attribute++] = a;
+}
+
+/* A branch of an If: a graph with one output. */
+static inline Onnx__GraphProto *node_branch(Onnx__NodeProto *n, const char *which, const char *out) {
+    Onnx__GraphProto *g = MAKE(Onnx__GraphProto, ONNX__GRAPH_PROTO__INIT);
+    g->node = make(MODEL_MOST * sizeof(void *));
+    g->output = make(sizeof(void *));
+    g->output[g->n_output++] = value_info(out, 1, -1, NULL);
+    return node_attribute(n, which)->g = g;
 }
 
 static inline void node_ints(Onnx__NodeProto *n, const char *name, int count, const int64_t *value) {

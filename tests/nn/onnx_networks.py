@@ -132,6 +132,8 @@ def draw_statistics(model):
             nn.init.uniform_(m.running_var, 0.6, 1.5)
             nn.init.uniform_(m.weight, 0.8, 1.3)
             nn.init.uniform_(m.bias, -0.2, 0.2)
+        elif isinstance(m, nn.Linear) and not m.weight.any():
+            nn.init.uniform_(m.weight, -0.1, 0.1)
 
 
 class Watched(nn.Module):
@@ -180,11 +182,11 @@ def distance(ours, theirs):
     return np.abs(ours - theirs).max() / scale if scale > 0 else np.abs(ours).max()
 
 
-def export(watched, x, path, opset):
+def export(watched, x, path, opset, fold):
     names = ["scores"] + ["hidden/%d" % k for k in range(len(watched.names))]
     how = {"dynamo": False} if "dynamo" in torch.onnx.export.__code__.co_varnames else {}
     torch.onnx.export(watched, x, path, opset_version=opset, input_names=["pixels"], output_names=names,
-                      dynamic_axes={"pixels": {0: "batch"}}, **how)
+                      dynamic_axes={"pixels": {0: "batch"}}, do_constant_folding=fold, **how)
 
 
 def pick_unit(y, random):
@@ -206,16 +208,16 @@ def has_relu(y):
     return False
 
 
-def check(maps, name, opset, n_units, random, folder):
+def check(a, name, opset, random, folder):
     torch.manual_seed(int(random.integers(1 << 30)))
     model, size = NETWORKS[name]()
     draw_statistics(model)
     model.eval()
     x = torch.randn(1, 3, size, size)
-    names, exact = choose_modules(model, x, n_units, random), copy.deepcopy(model).double()
+    names, exact = choose_modules(model, x, a.units, random), copy.deepcopy(model).double()
     watched, exact = Watched(model, names).eval(), Watched(exact, names).eval()
     path = os.path.join(folder, name + ".onnx")
-    export(watched, x, path, opset)
+    export(watched, x, path, opset, not a.no_folding)
     np.save(os.path.join(folder, "x.npy"), x.numpy())
     x = x.double().requires_grad_(True)
     with rules_apply():
@@ -223,7 +225,7 @@ def check(maps, name, opset, n_units, random, folder):
         rules = RULES if any(has_relu(h) for h in y) else RULES[:1]
         units = [(k, pick_unit(y[k + 1], random)) for k in range(len(watched.names))]
         texts = ["hidden/%d[%s]" % (k, ",".join(map(str, index))) for k, index in units]
-        subprocess.run([maps, path, os.path.join(folder, "x.npy"), folder] + texts, check=True)
+        subprocess.run([a.maps, path, os.path.join(folder, "x.npy"), folder] + texts, check=True)
         outputs = distance(np.load(os.path.join(folder, "0.output.npy")), y[0].detach().numpy())
         worst, where, compared = 0, "", 0
         for k, index in units:
@@ -246,6 +248,7 @@ def main():
     parser.add_argument("--opset", type=int, action="append")
     parser.add_argument("--units", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--no-folding", action="store_true", help="export without folding constants")
     parser.add_argument("network", nargs="*")
     a = parser.parse_args()
     random, bad, n = np.random.default_rng(a.seed), 0, 0
@@ -254,7 +257,7 @@ def main():
         for opset in a.opset or [13]:
             with tempfile.TemporaryDirectory() as folder:
                 try:
-                    good = check(a.maps, name, opset, a.units, random, folder)
+                    good = check(a, name, opset, random, folder)
                 except Exception as e:
                     print("WRONG %s opset %d: %s" % (name, opset, str(e).strip()[:300]), flush=True)
                     good = False

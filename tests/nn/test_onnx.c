@@ -231,6 +231,92 @@ Test(onnx, resize_without_aliasing_widens_its_filter) {
     hz_onnx_close(net);
 }
 
+/* ---- functions and branches ---- */
+
+/* own.Twice(a) = Scaled(a, alpha), own.Scaled(a; alpha) = LeakyRelu(a; alpha) − 1 */
+static model_file model_with_functions(void) {
+    model_file m = model_new(13);
+    static const float one = 1;
+    model_input(&m, "x", FLOAT, HZ_DIMS(2, 3));
+    model_parameter(&m, "one", FLOAT, 0, NULL, &one, sizeof one);
+    Onnx__FunctionProto *outer = model_function(&m, "Twice", "a", "b"),
+                        *inner = model_function(&m, "Scaled", "a unit", "c");
+    outer->n_input = split_names("a unit", &outer->input);
+    Onnx__NodeProto *call = outer->node[outer->n_node++] = node_new("Scaled", "", "a unit", "b");
+    call->domain = text("own");
+    node_attribute(call, "slope")->ref_attr_name = text("alpha");
+    Onnx__NodeProto *leaky = inner->node[inner->n_node++] = node_new("LeakyRelu", "", "a", "h");
+    node_attribute(leaky, "alpha")->ref_attr_name = text("slope");
+    inner->node[inner->n_node++] = node_new("Sub", "", "h unit", "c");
+    Onnx__NodeProto *n = model_node(&m, "Twice", "call", "x one", "y");
+    n->domain = text("own");
+    Onnx__AttributeProto *alpha = node_attribute(n, "alpha");
+    alpha->has_f = 1, alpha->f = 0.5F;
+    model_output(&m, "y");
+    return m;
+}
+
+Test(onnx, a_function_of_the_model_is_its_nodes) {
+    model_file m = model_with_functions();
+    recorded r = record(&m);
+    cr_assert_float_eq(hz_get_flat(hz_value(r.y), 0), 0, 1e-6);
+    cr_assert_float_eq(hz_get_flat(hz_value(r.y), 3), -1.5, 1e-6);
+    cr_assert_float_eq(hz_item(hz_unit(r.t, "y/h[0,1]")), 2, 1e-6);
+    forget(&r);
+}
+
+Test(onnx, a_function_that_calls_itself_is_refused) {
+    model_file m = model_with_functions();
+    m.model->functions[1]->node[0]->op_type = text("Twice");
+    m.model->functions[1]->node[0]->domain = text("own");
+    hz_error err = refusal_of(&m);
+    assert_says(&err, "calls itself");
+}
+
+/* Each of 30 functions calls the next one twice: a file of 3 KB that would be 2^30 nodes. */
+Test(onnx, functions_do_not_grow_beyond_the_budget) {
+    model_file m = model_new(13);
+    model_input(&m, "x", FLOAT, HZ_DIMS(2, 3));
+    for (int k = 0; k < 30; k++) {
+        char name[8], next[8];
+        snprintf(name, sizeof name, "f%d", k), snprintf(next, sizeof next, "f%d", k + 1);
+        Onnx__FunctionProto *f = model_function(&m, name, "a", "b");
+        f->node[f->n_node++] = node_new(k < 29 ? next : "Relu", "", "a", "h");
+        f->node[f->n_node++] = node_new(k < 29 ? next : "Relu", "", "h", "b");
+        for (int j = 0; j < 2; j++) f->node[j]->domain = text(k < 29 ? "own" : "");
+    }
+    model_node(&m, "f0", "", "x", "y")->domain = text("own");
+    model_output(&m, "y");
+    hz_error err = refusal_of(&m);
+    assert_says(&err, "too much memory");
+}
+
+/* y = Σ x > limit ? Relu(x) : −x */
+static double first_of_if(float limit) {
+    model_file m = model_new(13);
+    model_input(&m, "x", FLOAT, HZ_DIMS(2, 3));
+    model_parameter(&m, "limit", FLOAT, 0, NULL, &limit, sizeof limit);
+    Onnx__AttributeProto *keep = node_attribute(model_node(&m, "ReduceSum", "", "x", "sum"), "keepdims");
+    keep->has_i = 1, keep->i = 0;
+    model_node(&m, "Greater", "", "sum limit", "big");
+    Onnx__NodeProto *n = model_node(&m, "If", "choose", "big", "y");
+    Onnx__GraphProto *yes = node_branch(n, "then_branch", "h"), *no = node_branch(n, "else_branch", "h");
+    yes->node[yes->n_node++] = node_new("Relu", "", "x", "h");
+    no->node[no->n_node++] = node_new("Neg", "", "x", "h");
+    model_output(&m, "y");
+    recorded r = record(&m);
+    double first = hz_get_flat(hz_value(r.y), 3);
+    cr_assert(hz_ok(hz_lookup(r.t, limit > 0 ? "y/else/h" : "y/then/h")));
+    cr_assert_not(hz_ok(hz_lookup(r.t, limit > 0 ? "y/then/h" : "y/else/h")), "the other branch ran, too");
+    forget(&r);
+    return first;
+}
+
+Test(onnx, an_if_runs_the_branch_that_its_condition_chooses) {
+    cr_assert_eq(first_of_if(-100), 0);
+    cr_assert_eq(first_of_if(100), 1);
+}
+
 /* ---- refusals ---- */
 
 Test(onnx, lists_every_op_it_does_not_have_at_once) {
