@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Whole networks from PyTorch as ONNX: outputs, and pixel gradients of random hidden units under each rule, against PyTorch.
 
-usage: onnx_networks.py MAPS [--opset N]… [--units N] [--seed N] [NETWORK…]      MAPS: the program of maps.c
+usage: onnx_networks.py MAPS [NETWORK…] [--opset N]… [--units N] [--seed N] [--no-folding]      MAPS: the program of maps.c
 
 The networks are torchvision's, with random weights and batch norm statistics that are not trivial, and a small U-Net. Each is
 exported with the outputs of some of its modules, chosen at random, beside its own; hidden units are chosen at random among
