@@ -82,20 +82,21 @@ static bool fail(hz_tape *t, const char *unit, const hz_tensor *layer, const cha
     return false;
 }
 
-/* Put the batch index, 0, in front where it was left out. Before argmax there are no indices or all up to the
- * channel. */
+/* Put the batch index, 0, in front where it was left out. Before argmax there are no indices, or all up to the channel
+ * where the layer has positions under it, or that of the batch. */
 static bool add_batch(hz_tape *t, const char *unit, const hz_tensor *layer, list *l) {
     int want = layer->rank;
-    if (l->argmax) want = l->n == 0 ? 0 : layer->rank < 2 ? layer->rank : 2;
+    if (l->argmax) want = l->n == 0 ? 0 : layer->rank > 2 ? 2 : layer->rank - 1;
     if (l->n == want - 1 && layer->rank > 1) {
         memmove(l->index + 1, l->index, (size_t)l->n * sizeof *l->index);
         l->index[0] = 0;
         l->n++;
     }
     if (l->n == want) return true;
-    return fail(t, unit, layer,
-                l->argmax ? "argmax takes no index or that of a channel before it"
-                          : "wrong number of indices");
+    return fail(
+        t, unit, layer,
+        l->argmax ? "argmax takes no index before it, that of a channel with positions, or that of the batch"
+                  : "wrong number of indices");
 }
 
 static bool check_range(hz_tape *t, const char *unit, const hz_tensor *layer, const list *l) {
