@@ -301,7 +301,7 @@ static void print_row(const unit_row *row, int n_rules) {
            (long long)f->lo[2], (long long)f->hi[2] - 1, (long long)f->lo[3], (long long)f->hi[3] - 1);
     for (int r = 0; r < n_rules; r++) {
         const influence *i = &row->by_rule[r];
-        printf("  %-10s largest |g| %-12.6g zero pixels %5.1f %%%s%s%s%s\n", i->rule, i->largest,
+        printf("  %-10s largest |g| %-12.6g zero pixels %7.3f %%%s%s%s%s\n", i->rule, i->largest,
                100 * i->zero_share, *i->coverage ? "  " : "", i->coverage, *i->why_zero ? "  zero: " : "",
                i->why_zero);
     }

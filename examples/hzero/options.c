@@ -34,15 +34,15 @@ static const spec specs[] = {
      AT(data), 0},
     {"--labels", "FILE", "names of the classes: a line each, or a JSON list or object", TEXT, OPT_LABELS,
      AT(labels), 0},
-    {"--unit", "U", "layer[c,y,x], layer[k], layer[c,argmax] or layer[argmax]; may be repeated", WORDS,
-     OPT_UNIT, AT(unit), 0},
+    {"--unit", "U", "layer[c,y,x], layer[k], layer[c,argmax] or layer[argmax]; influence takes several",
+     WORDS, OPT_UNIT, AT(unit), 0},
     {"--rule", "R", "gradient, deconvnet, guided; may be repeated; default: all three", WORDS, OPT_RULE,
      AT(rule), 0},
     {"--layer", "L", "name of a layer, or of a weight", TEXT, OPT_LAYER, AT(layer), 0},
     {"--log", "FILE", "the log of a training run: JSON, one object a line", TEXT, OPT_LOG, AT(log), 0},
     {"--out", "FILE", "the picture to write, PNG (curve: SVG)", TEXT, OPT_OUT, AT(out), 0},
     {"--save", "DIR", "write each map as DIR/UNIT.RULE.npy, float32 C×H×W", TEXT, OPT_SAVE, AT(save), 0},
-    {"--top", "N", "how many", COUNT, OPT_TOP, AT(top), 0},
+    {"--top", "N", "how many; default: 5 classes, 9 patches", COUNT, OPT_TOP, AT(top), 0},
     {"--window", "W", "side of the gray window, in pixels", COUNT, OPT_WINDOW, AT(window), 0},
     {"--stride", "S", "step of the window, in pixels", COUNT, OPT_STRIDE, AT(stride), 0},
     {"--size", "N", "side of the network's input, in pixels", COUNT, OPT_PREPROCESSING, AT(size), 0},
@@ -114,11 +114,16 @@ static bool read_value(const command *c, const spec *s, const char *text, option
 
 /* ---- reading ---- */
 
-static const spec *find(const command *c, const char *word) {
+/* The option that word begins with; *value is what stands behind its '=', or NULL. */
+static const spec *find(const command *c, const char *word, const char **value) {
+    size_t length = strcspn(word, "=");
+    *value = word[length] ? word + length + 1 : NULL;
+    if (!strcmp(word, "-h")) word = "--help", length = strlen(word);
     for (int k = 0; k < SPECS; k++)
-        if (!strcmp(specs[k].name, word)) {
+        if (strlen(specs[k].name) == length && !strncmp(specs[k].name, word, length)) {
             if (!specs[k].bit || (c->takes & specs[k].bit)) return &specs[k];
-            fprintf(stderr, "hzero %s: has no option %s; see hzero %s --help\n", c->name, word, c->name);
+            fprintf(stderr, "hzero %s: has no option %s; see hzero %s --help\n", c->name, specs[k].name,
+                    c->name);
             return NULL;
         }
     fprintf(stderr, "hzero %s: unknown %s \"%s\"; see hzero %s --help\n", c->name,
@@ -151,24 +156,35 @@ static bool read_list(const command *c, const spec *s, int argc, char **argv, in
     return true;
 }
 
+static bool set_flag(const command *c, const spec *s, const char *value, options *o) {
+    *(bool *)((char *)o + s->offset) = true;
+    if (value) fprintf(stderr, "hzero %s: %s takes no value, not \"%s\" either\n", c->name, s->name, value);
+    return !value;
+}
+
+/* The values of option s: value, or without one the words behind argv[*k], over which *k steps. */
+static bool read_values(const command *c, const spec *s, const char *value, int argc, char **argv, int *k,
+                        options *o) {
+    if (value) return read_value(c, s, value, o);
+    if (*k + 1 == argc) {
+        fprintf(stderr, "hzero %s: %s wants %s\n", c->name, s->name, s->value);
+        return false;
+    }
+    if (!read_value(c, s, argv[++*k], o)) return false;
+    return s->kind != WORDS || read_list(c, s, argc, argv, k, o);
+}
+
 bool options_parse(const command *c, int argc, char **argv, int first, options *o) {
     unsigned given = 0;
     *o = (options){.model = NULL};
     for (int k = first; k < argc; k++) {
-        const spec *s = find(c, argv[k]);
+        const char *value;
+        const spec *s = find(c, argv[k], &value);
         if (!s) return false;
         given |= s->bit;
-        if (s->kind == FLAG) {
-            *(bool *)((char *)o + s->offset) = true;
-            if (o->help) return true;
-            continue;
-        }
-        if (k + 1 == argc) {
-            fprintf(stderr, "hzero %s: %s wants %s\n", c->name, s->name, s->value);
+        if (s->kind == FLAG ? !set_flag(c, s, value, o) : !read_values(c, s, value, argc, argv, &k, o))
             return false;
-        }
-        if (!read_value(c, s, argv[++k], o)) return false;
-        if (s->kind == WORDS && !read_list(c, s, argc, argv, &k, o)) return false;
+        if (o->help) return true;
     }
     return check_needed(c, o, given);
 }

@@ -119,7 +119,7 @@ static double gradient(const network *net, const hz_unit_info *unit) {
 }
 
 static void report_text(const walk *w, const hz_unit_info *unit, double value, double g) {
-    printf("sum over %d paths = %g\n", w->paths, w->sum);
+    printf("sum over %d path%s = %g\n", w->paths, w->paths == 1 ? "" : "s", w->sum);
     printf("gradient of %s (= %g) with respect to x₂, by one call of hz_grad1 = %g\n", unit->text, value, g);
 }
 

@@ -169,6 +169,9 @@ Test(cli, wrong_usage_exits_2_says_why_and_prints_nothing) {
         {"predict " PICTURE "--order gbr", "gbr"},
         {"predict " PICTURE "--range 7", "7"},
         {"predict " PICTURE "stray", "stray"},
+        {"predict " PICTURE "--top=", "--top"},
+        {"predict " PICTURE "--json=yes", "--json takes no value"},
+        {"predict " PICTURE "--unit=x", "has no option --unit"},
     };
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
         const outcome *o = hzero(cases[k].arguments);
@@ -214,6 +217,15 @@ Test(cli, what_fails_exits_1_names_the_cause_and_leaves_nothing_behind) {
         cr_expect(strstr(o->err, cases[k].says), "%s: %s", cases[k].arguments, o->err);
         cr_expect(!*o->out && !exists("sheet.png"), "%s left something behind", cases[k].arguments);
     }
+}
+
+Test(cli, a_value_may_stand_behind_an_equals_sign) {
+    const outcome *o = hzero("predict --model=resnet20:net.safetensors --image=picture.png --top=3");
+    int lines = 0;
+    for (const char *c = o->out; *c; c++) lines += *c == '\n';
+    cr_expect(o->status == 0 && lines == 3, "%s%s", o->out, o->err);
+    o = hzero("influence -h");
+    cr_expect(o->status == 0 && strstr(o->out, "usage: hzero influence"), "%s", o->out);
 }
 
 Test(cli, a_full_disk_is_a_failure) {
@@ -391,7 +403,7 @@ Test(cli, paths_add_up_to_the_gradient) {
     cr_expect_eq(sum, -2);
     json_decref(j);
     const outcome *o = hzero("paths --unit 'a1[1]'");
-    cr_expect(o->status == 0 && strstr(o->out, "sum over 1 paths = 1"), "%s%s", o->out, o->err);
+    cr_expect(o->status == 0 && strstr(o->out, "sum over 1 path = 1"), "%s%s", o->out, o->err);
 }
 
 /* ---- the real thing ---- */
