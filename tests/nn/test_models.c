@@ -248,12 +248,16 @@ static const char *resnet50_folder(void) {
     return access(path, R_OK) == 0 ? path : NULL;
 }
 
-Test(resnet50, knows_the_cat) {
-    char spec[4200];
-    hz_error err;
+static const char *resnet50_spec(void) {
+    static char spec[4200];
     if (!resnet50_folder()) cr_skip("no ResNet-50: sh examples/fetch.sh");
     snprintf(spec, sizeof spec, "resnet50:%s", resnet50_folder());
-    hz_model m = open_model(spec);
+    return spec;
+}
+
+Test(resnet50, knows_the_cat) {
+    hz_error err;
+    hz_model m = open_model(resnet50_spec());
     hz_tensor image = load_input(&m, "chelsea.png");
     hz_tape *t = hz_tape_new(NULL);
     hz_var p = hz_softmax(hz_model_forward(&m, hz_input(t, &image)), HZ_AXIS(1));
@@ -268,4 +272,106 @@ Test(resnet50, knows_the_cat) {
     hz_tape_free(t);
     hz_free(NULL, image.data);
     hz_model_close(&m);
+}
+
+/* ---- maps of all three: single units, early to late, under every rule ---- */
+
+enum { UNITS = 5 };
+
+static const char *const squeezenet_units[UNITS] = {
+    "conv1[40,0,110]", "fire2[argmax]", "fire5.expand3x3[3,26,13]", "fire9[489,5,3]", "logits[argmax]"};
+static const char *const resnet20_units[UNITS] = {"conv1[7,0,31]", "layer1.0[argmax]", "layer2.0.bn1[5,15,0]",
+                                                  "layer3.1[argmax]", "logits[argmax]"};
+static const char *const resnet50_units[UNITS] = {
+    "conv1[40,0,111]", "res2c[argmax]", "res3a_branch2b[9,27,14]", "res4f[argmax]", "logits[argmax]"};
+
+static hz_var record(const hz_model *m, hz_tape *t, const hz_tensor *image) {
+    hz_error err;
+    hz_var x = hz_input(t, image);
+    hz_model_forward(m, x);
+    cr_assert(hz_tape_ok(t, &err), "%s", err.text);
+    return x;
+}
+
+/* The map of a unit under rule number r; whole: without support boxes. */
+static hz_var map_of(hz_tape *t, hz_var x, const char *unit, int r, bool whole) {
+    hz_error err;
+    hz_var y = hz_unit(t, unit), dx;
+    hz_grad_opts opts = {.rules = hz_rules_named(hz_rule_names[r]), .whole = whole};
+    hz_grad(&y, 1, &x, 1, &opts, &dx);
+    cr_assert(hz_tape_ok(t, &err), "%s: %s", unit, err.text);
+    return dx;
+}
+
+/* |a − b| of at most this part of the largest |b|; not all of b may be zero under the true gradient of a maximum. */
+static void expect_same_map(hz_var a, hz_var b, double tolerance, const char *unit, int r) {
+    const float *p = hz_value(a)->data, *q = hz_value(b)->data;
+    double scale = 0, off = 0;
+    for (int64_t e = 0; e < hz_numel(hz_value(b)); e++) {
+        scale = fmax(scale, fabs((double)q[e]));
+        off = fmax(off, fabs((double)p[e] - (double)q[e]));
+    }
+    cr_expect(off <= tolerance * scale, "%s, %s: off by %g of %g", unit, hz_rule_names[r], off, scale);
+    cr_expect(scale > 0 || r > 0 || !strstr(unit, "argmax"), "%s: nothing to compare", unit);
+}
+
+static void expect_boxes_change_nothing(const char *spec, const char *picture, const char *const *units) {
+    hz_model m = open_model(spec);
+    hz_tensor image = load_input(&m, picture);
+    hz_tape *t = hz_tape_new(NULL);
+    hz_var x = record(&m, t, &image);
+    for (int u = 0; u < UNITS; u++)
+        for (int r = 0; hz_rule_names[r]; r++) {
+            hz_mark mark = hz_tape_mark(t);
+            expect_same_map(map_of(t, x, units[u], r, false), map_of(t, x, units[u], r, true), 1e-5, units[u],
+                            r);
+            hz_tape_rewind(t, mark);
+        }
+    hz_tape_free(t);
+    hz_free(NULL, image.data);
+    hz_model_close(&m);
+}
+
+static void expect_threads_change_nothing(const char *spec, const char *picture, const char *const *units) {
+    hz_model m = open_model(spec);
+    hz_tensor image = load_input(&m, picture);
+    hz_tape *one = hz_tape_new(&(hz_tape_opts){.threads = 1}),
+            *two = hz_tape_new(&(hz_tape_opts){.threads = 2});
+    hz_var x = record(&m, one, &image), y = record(&m, two, &image);
+    for (int u = 0; u < UNITS; u++)
+        for (int r = 0; hz_rule_names[r]; r++)
+            expect_same_map(map_of(one, x, units[u], r, false), map_of(two, y, units[u], r, false), 0,
+                            units[u], r);
+    hz_tape_free(one);
+    hz_tape_free(two);
+    hz_free(NULL, image.data);
+    hz_model_close(&m);
+}
+
+Test(squeezenet, support_boxes_change_no_map) {
+    expect_boxes_change_nothing(spec_of("squeezenet1_0", "squeezenet1_0_dc.safetensors"), "chelsea_227.png",
+                                squeezenet_units);
+}
+
+Test(squeezenet, threads_change_no_bit_of_a_map) {
+    expect_threads_change_nothing(spec_of("squeezenet1_0", "squeezenet1_0_dc.safetensors"), "chelsea_227.png",
+                                  squeezenet_units);
+}
+
+Test(resnet20, support_boxes_change_no_map) {
+    expect_boxes_change_nothing(spec_of("resnet20", "resnet20_cifar10.safetensors"), "chelsea.png",
+                                resnet20_units);
+}
+
+Test(resnet20, threads_change_no_bit_of_a_map) {
+    expect_threads_change_nothing(spec_of("resnet20", "resnet20_cifar10.safetensors"), "chelsea.png",
+                                  resnet20_units);
+}
+
+Test(resnet50, support_boxes_change_no_map) {
+    expect_boxes_change_nothing(resnet50_spec(), "chelsea.png", resnet50_units);
+}
+
+Test(resnet50, threads_change_no_bit_of_a_map) {
+    expect_threads_change_nothing(resnet50_spec(), "chelsea.png", resnet50_units);
 }
