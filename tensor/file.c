@@ -15,8 +15,8 @@
 
 /* ---- text ---- */
 
-/* Bytes of the UTF-8 character at s, 0 if it is malformed (RFC 3629, section 4). */
-static int utf8_length(const unsigned char *s) {
+int hz_utf8_length(const char *text) {
+    const unsigned char *s = (const unsigned char *)text;
     if (s[0] < 0x80) return 1;
     int length = s[0] >= 0xc2 && s[0] < 0xe0   ? 2
                  : (s[0] & 0xf0) == 0xe0       ? 3
@@ -31,7 +31,7 @@ static int utf8_length(const unsigned char *s) {
 
 bool hz_is_utf8(const char *s) {
     while (*s) {
-        int length = utf8_length((const unsigned char *)s);
+        int length = hz_utf8_length(s);
         if (length == 0) return false;
         s += length;
     }

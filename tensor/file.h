@@ -21,6 +21,8 @@ typedef struct hz_text_pair {
     const char *value;
 } hz_text_pair;
 
+/* Bytes of the UTF-8 character that s, which a 0 ends, begins with; 0 if it is malformed (RFC 3629, section 4). */
+int hz_utf8_length(const char *s);
 bool hz_is_utf8(const char *s); /* well-formed: no overlong forms, surrogates or code points past U+10FFFF */
 
 /* A path, or a name that came out of a file, made fit for an error sentence: control characters become '?',

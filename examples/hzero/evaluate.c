@@ -1,7 +1,8 @@
-/* evaluate.c: `hzero evaluate`: top-1 accuracy on a labelled file.
+/* evaluate.c: `hzero evaluate`: top-1 accuracy on a labelled file or folder.
  *
  * SPDX-License-Identifier: MIT */
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "commands.h"
 #include "session.h"
@@ -16,12 +17,19 @@ static void report(const options *o, hz_accuracy a) {
         printf("top-1 %.1f %% of %lld\n", percent, (long long)a.of);
 }
 
+/* Pictures in a folder are resized and cropped as those of the other commands are. */
+static bool open_data(const char *path, const hz_preprocess *p, hz_data *data, hz_error *err) {
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) return hz_data_open_folder(path, p, NULL, data, err);
+    return hz_data_open(path, NULL, data, err);
+}
+
 int run_evaluate(const options *o) {
     session s;
     hz_data data = {.memory = {NULL}};
     hz_accuracy accuracy;
     hz_tape_opts opts = {.threads = (int)o->threads};
-    if (session_open(&s, "evaluate", o) && hz_data_open(o->data, NULL, &data, &s.err) &&
+    if (session_open(&s, "evaluate", o) && open_data(o->data, &s.model.preprocess, &data, &s.err) &&
         hz_evaluate(&s.model, &data, 0, &opts, &accuracy, &s.err))
         report(o, accuracy);
     hz_data_close(&data);

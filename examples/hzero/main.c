@@ -17,9 +17,11 @@ static const command commands[] = {
     {"predict", "class scores of an image",
      "Prints the most probable classes: index, probability, score, label.",
      OPT_PICTURE | OPT_LABELS | OPT_TOP | OPT_JSON, OPT_MODEL | OPT_IMAGE, run_predict},
-    {"evaluate", "accuracy on a labelled file",
-     "Prints the top-1 accuracy on CIFAR-10 binary records, or on an IDX file of images with its labels "
-     "beside it.",
+    {"evaluate", "accuracy on a labelled file or folder",
+     "Prints the top-1 accuracy on CIFAR-10 binary records, on an IDX file of images with its labels beside "
+     "it, "
+     "or on a folder DIR/CLASS/PICTURE.png, where CLASS is a number or the folders sorted by name are the "
+     "classes.",
      OPT_NETWORK | OPT_DATA | OPT_JSON, OPT_MODEL | OPT_DATA, run_evaluate},
     {"units", "the layers: shape, receptive field, strongest unit",
      "Lists every named layer with its shape and receptive field; with an image, also its strongest unit.",

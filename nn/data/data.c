@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "nn/data/internal.h"
 #include "tensor/elementwise.h"
@@ -57,6 +58,8 @@ static bool open_pair_of(const char *images, const hz_allocator *alloc, hz_data 
 bool hz_data_open(const char *path, const hz_allocator *alloc, hz_data *data, hz_error *err) {
     uint8_t magic[3] = {0};
     hz_file_in in;
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) return hz_data_open_folder(path, NULL, alloc, data, err);
     hz__data_begin(data, alloc);
     if (!hz_file_open(path, &in, err)) return false;
     bool ok = in.size < sizeof magic || hz_file_get(&in, magic, sizeof magic, err);
@@ -157,7 +160,21 @@ bool hz_data_open_all(const char *const *paths, size_t n, const hz_allocator *al
     return hz__data_end(data, ok);
 }
 
-/* ---- classes ---- */
+/* ---- parts and classes ---- */
+
+bool hz_data_slice(const hz_data *data, int64_t first, int64_t count, hz_data *part, hz_error *err) {
+    *part = *data;
+    memset(part->memory, 0, sizeof part->memory);
+    if (first < 0 || count < 1 || data->x.rank < 1 || count > data->x.dim[0] - first)
+        return hz_fail(err, HZ_EINVAL, "%" PRId64 " examples from number %" PRId64 " on are not within %s",
+                       count, first, hz_shape_str(&data->x).s);
+    part->first += first;
+    if (data->read)
+        part->x.dim[0] = count;
+    else if (!hz_view_slice(&data->x, 0, first, count, 1, &part->x, err))
+        return false;
+    return data->y.rank == 0 || hz_view_slice(&data->y, 0, first, count, 1, &part->y, err);
+}
 
 bool hz_data_check_classes(const hz_data *data, int64_t classes, hz_error *err) {
     const hz_tensor *y = &data->y;

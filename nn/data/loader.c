@@ -71,7 +71,7 @@ struct hz_loader {
 static bool get_example(const hz_loader *l, worker *w, int64_t k, hz_tensor *example, hz_error *err) {
     if (l->data.read) {
         *example = hz_tensor_of(w->scratch, HZ_U8, l->data.x.rank - 1, l->data.x.dim + 1);
-        if (!l->data.read(&l->data, k, example, err)) return false;
+        if (!l->data.read(&l->data, l->data.first + k, example, err)) return false;
     } else {
         *example = hz__data_row(&l->data.x, k);
     }

@@ -249,6 +249,23 @@ Test(cli, predict_lists_the_most_probable_classes) {
     json_decref(j);
 }
 
+Test(cli, evaluate_takes_a_folder_of_classes) {
+    char path[64];
+    mkdir(in_folder("set"), 0700);
+    for (int k = 0; k < 10; k++) { /* the same picture in every class is right in one */
+        snprintf(path, sizeof path, "set/%d", k);
+        mkdir(in_folder(path), 0700);
+        snprintf(path, sizeof path, "set/%d/a.png", k);
+        write_picture(in_folder(path));
+    }
+    cr_expect_str_eq(hzero("evaluate " NET "--data set")->out, "top-1 10.0 % of 10\n");
+    snprintf(path, sizeof path, "set/%d", 10);
+    mkdir(in_folder(path), 0700);
+    write_picture(in_folder("set/10/a.png"));
+    const outcome *o = hzero("evaluate " NET "--data set");
+    cr_expect(o->status == 1 && strstr(o->err, "label 10 of example 10"), "%s", o->err);
+}
+
 Test(cli, a_file_name_that_is_not_utf8_fits_into_json_and_png) {
     char line[256];
     snprintf(line, sizeof line, "cp '%s/picture.png' '%s/\xff.png'", folder, folder);
