@@ -108,6 +108,7 @@ typedef struct slab {
 } slab;
 
 struct hz_pool {
+    size_t limit; /* of stats.used; 0: none */
     hz_allocator alloc;
     hz_pool_stats stats;
     slab *slabs;
@@ -223,8 +224,19 @@ static bool refill(hz_pool *pool, uint32_t size_class) {
     return add_slab(pool, size_class);
 }
 
+size_t hz_pool_set_limit(hz_pool *pool, size_t limit) {
+    size_t before = pool->limit;
+    pool->limit = limit;
+    return before;
+}
+
+/* Whether a block of this size would go beyond the limit. */
+static bool is_over(const hz_pool *pool, size_t size) {
+    return pool->limit && (pool->stats.used > pool->limit || size > pool->limit - pool->stats.used);
+}
+
 hz_block *hz_pool_get(hz_pool *pool, size_t size) {
-    if (size > max_block) return NULL;
+    if (size > max_block || is_over(pool, size)) return NULL;
     const uint32_t size_class = class_of(size);
     if (!pool->free[size_class] && !refill(pool, size_class)) return NULL;
     hz_block *block = pool->free[size_class];
@@ -260,8 +272,9 @@ hz_block *hz_pool_tensor(hz_pool *pool, hz_tensor *shape, hz_error *err) {
     const size_t size = hz_nbytes(shape);
     hz_block *block = hz_pool_get(pool, size);
     if (!block) {
-        hz_fail(err, HZ_ENOMEM, "out of memory: %zu bytes for %s of %s", size, hz_shape_str(shape).s,
-                hz_dtype_name(shape->dtype));
+        hz_fail(err, HZ_ENOMEM, "%s: %zu bytes for %s of %s",
+                is_over(pool, size) ? "more memory than the limit that is set" : "out of memory", size,
+                hz_shape_str(shape).s, hz_dtype_name(shape->dtype));
         return NULL;
     }
     ASAN_POISON_MEMORY_REGION((char *)block->data + size, block->size - size);

@@ -53,6 +53,9 @@ hz_pool *hz_pool_new(const hz_allocator *alloc);
 /* Every block goes back to the allocator; views of them dangle from here on. NULL is legal. */
 void hz_pool_free(hz_pool *pool);
 
+/* No block is handed out that would bring `used` above limit bytes (0: no limit). Returns the limit before. */
+size_t hz_pool_set_limit(hz_pool *pool, size_t limit);
+
 /* A block of at least size bytes with refs = 1, from a free list where possible; NULL when out of memory. */
 hz_block *hz_pool_get(hz_pool *pool, size_t size);
 

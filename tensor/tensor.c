@@ -268,7 +268,7 @@ bool hz_view_slice(const hz_tensor *t, int axis, int64_t start, int64_t n, int64
     view.dim[a] = n;
     if (n > 1)
         view.stride[a] = t->stride[a] * step; /* for n ≤ 1 the product might overflow, and is not needed */
-    if (hz_numel(&view) > 0)
+    if (t->data && hz_numel(&view) > 0)       /* a shape without data may be sliced, too */
         view.data = (char *)t->data + start * t->stride[a] * (int64_t)hz_dtype_size(t->dtype);
     *out = view;
     return true;

@@ -18,6 +18,12 @@ bool hz_onnx_open(const char *path, const hz_allocator *alloc, hz_onnx **out, hz
     return refuse(path, err);
 }
 
+bool hz_onnx_open_memory(const void *data, size_t size, const hz_allocator *alloc, hz_onnx **out,
+                         hz_error *err) {
+    (void)data, (void)size;
+    return hz_onnx_open("memory", alloc, out, err);
+}
+
 bool hz_onnx_read_tensor(const char *path, const hz_allocator *alloc, hz_tensor *out, hz_error *err) {
     (void)alloc, (void)out;
     return refuse(path, err);

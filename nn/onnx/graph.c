@@ -342,24 +342,47 @@ static bool load(loading *l) {
            define_nodes(l) && find_mappings(l) && decode_all(l);
 }
 
-bool hz_onnx_open(const char *path, const hz_allocator *alloc, hz_onnx **out, hz_error *err) {
+/* Where a model comes from: a file, or bytes (then path is what errors say). */
+typedef struct source {
+    const char *path;
+    const void *data; /* NULL: the file */
+    size_t size;
+} source;
+
+static bool unpack(const source *from, hz_onnx *m, hz_error *err) {
+    ProtobufCMessage *message;
+    const ProtobufCMessageDescriptor *kind = &onnx__model_proto__descriptor;
+    bool ok = from->data
+                  ? hz__unpack_bytes(from->path, kind, from->data, from->size, &m->budget, &message, err)
+                  : hz__unpack(from->path, kind, &m->budget, &message, err);
+    m->proto = (Onnx__ModelProto *)(void *)message;
+    return ok;
+}
+
+static bool open_from(const source *from, const hz_allocator *alloc, hz_onnx **out, hz_error *err) {
     *out = NULL;
     hz_onnx *m = hz_alloc0(alloc, sizeof *m);
-    if (!m) return hz_fail(err, HZ_ENOMEM, "%s: out of memory", hz_label(path).s);
+    if (!m) return hz_fail(err, HZ_ENOMEM, "%s: out of memory", hz_label(from->path).s);
     if (alloc) m->alloc = m->budget.arena.alloc = *alloc;
-    ProtobufCMessage *message;
     hz_error why = {.code = HZ_OK};
-    bool read = hz__unpack(path, &onnx__model_proto__descriptor, &m->budget, &message, err);
-    if (read) {
-        m->proto = (Onnx__ModelProto *)(void *)message;
-        if (load(&(loading){.m = m, .path = path, .err = &why})) {
+    if (unpack(from, m, err)) {
+        if (load(&(loading){.m = m, .path = from->data ? NULL : from->path, .err = &why})) {
             *out = m;
             return true;
         }
-        hz_fail(err, why.code, "%s: %s", hz_label(path).s, why.text);
+        hz_fail(err, why.code, "%s: %s", hz_label(from->path).s, why.text);
     }
     hz_onnx_close(m);
     return false;
+}
+
+bool hz_onnx_open(const char *path, const hz_allocator *alloc, hz_onnx **out, hz_error *err) {
+    return open_from(&(source){.path = path}, alloc, out, err);
+}
+
+bool hz_onnx_open_memory(const void *data, size_t size, const hz_allocator *alloc, hz_onnx **out,
+                         hz_error *err) {
+    return open_from(&(source){"memory", data ? data : "", size}, alloc, out, err);
 }
 
 void hz_onnx_close(hz_onnx *m) {

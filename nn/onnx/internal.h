@@ -45,6 +45,10 @@ typedef struct hz__budget {
 bool hz__unpack(const char *path, const ProtobufCMessageDescriptor *kind, hz__budget *budget,
                 ProtobufCMessage **message, hz_error *err);
 
+/* The same from bytes in memory; path is what errors say. */
+bool hz__unpack_bytes(const char *path, const ProtobufCMessageDescriptor *kind, const void *data, size_t size,
+                      hz__budget *budget, ProtobufCMessage **message, hz_error *err);
+
 /* Memory for what a file is expanded to, out of the same budget; NULL when it is used up. */
 void *hz__take(hz__budget *budget, size_t size);
 

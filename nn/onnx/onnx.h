@@ -13,8 +13,9 @@
  * narrower than 32 bits in i32, unsigned ones of 32 and 64 bits in i64, wrapped to their own range.
  *
  * Files are untrusted. An op that is not known, or a value of a type that cannot be held, is refused when the file is
- * opened, in one message; a known op used in a way that is not supported, when it is recorded. Recording takes the memory
- * that the graph asks for: give the tape an allocator with a limit if the file is not yours.
+ * opened, in one message; a known op used in a way that is not supported, when it is recorded. A small file can ask for
+ * much memory when it runs (Expand, ConstantOfShape): recording stops with an error at HZ_ONNX_RUN_BYTES, and 256 times the
+ * bytes of parameters and inputs.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef HZ_NN_ONNX_H
@@ -28,6 +29,9 @@ extern "C" {
 
 typedef struct hz_onnx hz_onnx;
 
+/* What any model may take on a tape. */
+#define HZ_ONNX_RUN_BYTES ((size_t)4 << 30)
+
 /* Whether this build reads ONNX at all (it was built with libprotobuf-c and onnx.proto). */
 bool hz_onnx_available(void);
 
@@ -36,6 +40,11 @@ bool hz_onnx_available(void);
  * plus the external data. alloc NULL: the C library. HZ_ENOTFOUND, HZ_EIO, HZ_ENOMEM; HZ_EFORMAT for a file that is
  * broken; HZ_EINVAL for what is not supported, all of it listed: 'net.onnx: unsupported: Foo (opset 13, node "bar")'. */
 bool hz_onnx_open(const char *path, const hz_allocator *alloc, hz_onnx **out, hz_error *err);
+
+/* The same from a file's size bytes in memory, which may go afterwards. There is no folder for external data. */
+bool hz_onnx_open_memory(const void *data, size_t size, const hz_allocator *alloc, hz_onnx **out,
+                         hz_error *err);
+
 void hz_onnx_close(hz_onnx *m); /* NULL is legal */
 
 /* True for an error, of hz_onnx_open or of a tape, that says the file is sound but more than this library can do; *what

@@ -312,17 +312,35 @@ static void give_leaves(const hz__call *c, const hz_var *in) {
     }
 }
 
+/* What the model may take beside what is on the tape already. */
+static size_t run_limit(const hz_onnx *m, const hz_tape *t, const hz_var *in) {
+    double bytes = (double)HZ_ONNX_RUN_BYTES + (double)hz_pool_get_stats(hz_tape_pool(t)).used;
+    for (uint32_t s = 1; s <= m->n_parameters; s++)
+        bytes += 256.0 * (double)hz_nbytes(&m->parameter[s].value);
+    for (int k = 0; k < m->n_inputs; k++) bytes += 256.0 * (double)hz_nbytes(hz_value(in[k]));
+    return bytes < (double)(SIZE_MAX / 2) ? (size_t)bytes : SIZE_MAX / 2;
+}
+
+static void run_nodes(hz__call *c) {
+    const hz_onnx *m = c->model;
+    for (size_t k = 0; k < m->n_nodes && hz_tape_ok(c->t, NULL); k++) {
+        c->node = &m->node[k], c->mapping = m->node[k].mapping;
+        run_node(c);
+    }
+}
+
 static bool run(const hz_onnx *m, hz_tape *t, bool wide, const hz_var *in, hz_var *out) {
     hz__value *value = hz_alloc0(&m->alloc, m->n_slots * sizeof *value);
     if (!value) hz_tape_fail(t, HZ_ENOMEM, "no memory to run a model");
     for (int k = 0; out && k < m->n_outputs; k++) out[k] = hz_none(t);
     if (!value) return false;
     hz__call c = {.model = m, .t = t, .value = value, .wide = wide};
+    hz_pool *pool = hz_tape_exec(t)->pool;
+    size_t limit = run_limit(m, t, in), before = hz_pool_set_limit(pool, limit);
+    if (before && before < limit) hz_pool_set_limit(pool, before);
     give_leaves(&c, in);
-    for (size_t k = 0; k < m->n_nodes && hz_tape_ok(t, NULL); k++) {
-        c.node = &m->node[k], c.mapping = m->node[k].mapping;
-        run_node(&c);
-    }
+    run_nodes(&c);
+    hz_pool_set_limit(pool, before);
     for (int k = 0; out && k < m->n_outputs && hz_tape_ok(t, NULL); k++) out[k] = value[m->output[k]].var;
     hz_free(&m->alloc, value);
     return hz_tape_ok(t, NULL);

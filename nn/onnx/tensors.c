@@ -95,7 +95,7 @@ static bool external_elements(const Onnx__TensorProto *p, const char *model, con
         return hz_fail(err, HZ_EFORMAT,
                        "external data without location, or of another length than %" PRIu64 " bytes", size);
     void *data;
-    if (!model) return hz_fail(err, HZ_EFORMAT, "external data of a tensor without a model");
+    if (!model) return hz_fail(err, HZ_EFORMAT, "external data of a tensor that comes without a folder");
     if (!hz__external(model, location, from, size, arena, &data, err)) return false;
     *out = (elements){data, count, e->width};
     return true;

@@ -96,8 +96,10 @@ static void keep(void *data, void *p) {
     (void)data, (void)p; /* the arena dies as a whole */
 }
 
-static bool unpack(const char *path, const ProtobufCMessageDescriptor *kind, hz__budget *budget,
-                   const void *data, size_t size, ProtobufCMessage **message, hz_error *err) {
+bool hz__unpack_bytes(const char *path, const ProtobufCMessageDescriptor *kind, const void *data, size_t size,
+                      hz__budget *budget, ProtobufCMessage **message, hz_error *err) {
+    *message = NULL;
+    if (size > max_file) return hz_fail(err, HZ_EFORMAT, "%s is larger than 2 GiB", hz_label(path).s);
     if (!walk(kind, (span){data, (const uint8_t *)data + size}, 0))
         return hz_fail(err, HZ_EFORMAT, "%s is no ONNX file, or a damaged one", hz_label(path).s);
     ProtobufCAllocator allocator = {.alloc = take, .free = keep, .allocator_data = budget};
@@ -117,7 +119,7 @@ bool hz__unpack(const char *path, const ProtobufCMessageDescriptor *kind, hz__bu
     const hz_allocator *alloc = &budget->arena.alloc;
     *message = NULL;
     if (!hz_file_read(path, max_file, alloc, &data, &size, err)) return false;
-    bool ok = unpack(path, kind, budget, data, size, message, err);
+    bool ok = hz__unpack_bytes(path, kind, data, size, budget, message, err);
     hz_free(alloc, data);
     return ok;
 }

@@ -518,6 +518,25 @@ Test(onnx, memory_is_bounded_by_the_size_of_the_file) {
     unlink(s.path);
 }
 
+/* 300 bytes that ask for 16 GiB. */
+Test(onnx, a_small_file_cannot_ask_for_much_memory) {
+    static const int64_t huge[] = {1 << 16, 1 << 16};
+    model_file m = model_new(13);
+    model_parameter(&m, "shape", INT64, HZ_DIMS(2), huge, sizeof huge);
+    model_node(&m, "ConstantOfShape", "zeros", "shape", "y");
+    model_output(&m, "y");
+    hz_onnx *net = open_model(&m);
+    hz_tape *t = hz_tape_new(NULL);
+    hz_error err = {.code = HZ_OK};
+    hz_var y;
+    cr_assert_not(hz_onnx_run(net, t, NULL, &y));
+    cr_assert_not(hz_tape_ok(t, &err));
+    cr_assert_eq(err.code, HZ_ENOMEM);
+    assert_says(&err, "limit");
+    hz_tape_free(t);
+    hz_onnx_close(net);
+}
+
 Test(onnx, every_failing_allocation_is_survived) {
     scratch s = scratch_path("alloc.onnx");
     model_file m = small_model();
