@@ -39,7 +39,7 @@ static void expect_steps(const char *path, int n, const int64_t *step) {
     hz_train_point *point;
     size_t count;
     cr_assert(hz_train_log_read(path, NULL, &point, &count, &err), "%s", err.text);
-    cr_assert_eq(count, n, "%zu points, expected %d", count, n);
+    cr_assert_eq(count, (size_t)n, "%zu points, expected %d", count, n);
     for (int k = 0; k < n; k++) {
         hz_train_point want = point_at(step[k]);
         cr_expect_eq(point[k].step, step[k]);
