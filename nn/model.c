@@ -9,6 +9,12 @@
 #include "nn/internal.h"
 #include "tensor/file.h"
 
+/* models/allconv_weights.S */
+extern const char hz__allconv_weights[], hz__allconv_weights_end[];
+
+static const char *const cifar10[] = {"airplane", "automobile", "bird",  "cat",  "deer",
+                                      "dog",      "frog",       "horse", "ship", "truck"};
+
 const hz_arch hz_archs[] = {
     {.name = "squeezenet1_0",
      .about = "SqueezeNet v1.0, ImageNet",
@@ -18,6 +24,7 @@ const hz_arch hz_archs[] = {
     {.name = "resnet20",
      .about = "ResNet-20, CIFAR-10",
      .classes = 10,
+     .labels = cifar10,
      .preprocess = {.size = 32, .range = 1, .mean = {0.485, 0.456, 0.406}, .std = {0.229, 0.224, 0.225}},
      .forward = hz_resnet20},
     {.name = "resnet50",
@@ -28,8 +35,11 @@ const hz_arch hz_archs[] = {
     {.name = "allconv",
      .about = "All-CNN-C with fewer channels, CIFAR-10",
      .classes = 10,
+     .labels = cifar10,
      .preprocess = {.size = 32, .range = 1, .mean = {0.485, 0.456, 0.406}, .std = {0.229, 0.224, 0.225}},
-     .forward = hz_allconv},
+     .forward = hz_allconv,
+     .bytes = hz__allconv_weights,
+     .bytes_end = hz__allconv_weights_end},
     {.name = NULL},
 };
 
@@ -98,14 +108,24 @@ static hz_var onnx_forward(const hz_onnx *net, hz_var x) {
 
 /* ---- opening, running, closing ---- */
 
+static bool open_builtin(const hz_arch *arch, const hz_allocator *alloc, hz_weights **weights,
+                         hz_error *err) {
+    const size_t size = (size_t)(arch->bytes_end - arch->bytes);
+    return hz_weights_open_bytes(arch->name, arch->bytes, size, alloc, weights, err);
+}
+
 bool hz_model_open(const char *spec, const hz_allocator *alloc, hz_model *model, hz_error *err) {
     *model = (hz_model){.arch = NULL};
+    if (!spec) spec = "allconv";
     if (hz__ends_with(spec, ".onnx")) return open_onnx(spec, alloc, model, err);
-    const char *colon = strchr(spec, ':');
-    const hz_arch *arch = colon ? find_arch(spec, (size_t)(colon - spec)) : NULL;
-    if (!arch) return fail_listing(spec, err);
-    if (!colon[1]) return hz_fail(err, HZ_EINVAL, "model \"%s\" names no file of weights", spec);
-    if (!hz_weights_open(colon + 1, alloc, &model->weights, err)) return false;
+    const size_t n = strcspn(spec, ":");
+    const hz_arch *arch = find_arch(spec, n);
+    if (!arch || (!spec[n] && !arch->bytes)) return fail_listing(spec, err);
+    if (spec[n] && !spec[n + 1])
+        return hz_fail(err, HZ_EINVAL, "model \"%s\" names no file of weights", spec);
+    if (!(spec[n] ? hz_weights_open(spec + n + 1, alloc, &model->weights, err)
+                  : open_builtin(arch, alloc, &model->weights, err)))
+        return false;
     model->arch = arch;
     model->preprocess = hz_preprocess_complete(&arch->preprocess);
     return true;

@@ -25,11 +25,13 @@ extern "C" {
 typedef hz_var (*hz_forward_fn)(hz_net *net, hz_var x);
 
 typedef struct hz_arch {
-    const char *name;         /* "resnet50", as in a model's spec */
-    const char *about;        /* one line */
-    int64_t classes;          /* scores per picture; INT64_MAX: unknown */
-    hz_preprocess preprocess; /* the input it was trained on */
+    const char *name;          /* "resnet50", as in a model's spec */
+    const char *about;         /* one line */
+    int64_t classes;           /* scores per picture; INT64_MAX: unknown */
+    const char *const *labels; /* what they are called; NULL: see the data set */
+    hz_preprocess preprocess;  /* the input it was trained on */
     hz_forward_fn forward;
+    const char *bytes, *bytes_end; /* safetensors that come with the library; NULL: none */
 } hz_arch;
 
 /* All architectures; the list ends with a name of NULL. */
@@ -50,7 +52,8 @@ typedef struct hz_model {
     hz_onnx *onnx;            /* NULL unless ONNX */
 } hz_model;
 
-/* spec is "ARCH:PATH", PATH as for hz_weights_open, or the path of an .onnx file. An unknown ARCH is HZ_ENOTFOUND and
+/* spec is "ARCH:PATH", PATH as for hz_weights_open, or the path of an .onnx file. "ARCH" alone takes the weights that come
+ * with the library, and NULL stands for "allconv", which has them. An unknown ARCH is HZ_ENOTFOUND and
  * lists the known ones. That the weights are those of the network shows when it is recorded. An ONNX model must have one
  * input (N, 3, size, size), fixed or open; of its preprocessing only the size is known: range 255, RGB and no mean are
  * for the caller to correct. */

@@ -25,7 +25,8 @@ typedef struct spec {
 #define AT(field) offsetof(options, field)
 
 static const spec specs[] = {
-    {"--model", "SPEC", "ARCH:WEIGHTS (see --help of hzero), for example squeezenet1_0:file.safetensors",
+    {"--model", "SPEC",
+     "ARCH:WEIGHTS (see hzero --help), such as squeezenet1_0:file.safetensors; default: allconv, built in",
      TEXT, OPT_MODEL, AT(model), 0},
     {"--image", "FILE", "PNG or JPEG; or .npy, float32 (C,H,W): the network's input itself", TEXT, OPT_IMAGE,
      AT(image), 0},
@@ -45,6 +46,7 @@ static const spec specs[] = {
     {"--top", "N", "how many; default: 5 classes, 9 patches", COUNT, OPT_TOP, AT(top), 0},
     {"--window", "W", "side of the gray window, in pixels", COUNT, OPT_WINDOW, AT(window), 0},
     {"--stride", "S", "step of the window, in pixels", COUNT, OPT_STRIDE, AT(stride), 0},
+    {"--steps", "N", "how many steps", COUNT, OPT_STEPS, AT(steps), 0},
     {"--size", "N", "side of the network's input, in pixels", COUNT, OPT_PREPROCESSING, AT(size), 0},
     {"--mean", "R,G,B", "subtracted from the pixels", TRIPLE, OPT_PREPROCESSING, AT(mean), AT(has_mean)},
     {"--std", "R,G,B", "then divided by", TRIPLE, OPT_PREPROCESSING, AT(std), AT(has_std)},

@@ -18,7 +18,7 @@ typedef struct words {
 typedef struct options {
     const char *model, *image, *images, *labels, *data, *out, *save, *layer, *order, *log;
     words unit, rule;
-    long top, window, stride, threads, size;
+    long top, window, stride, threads, size, steps;
     double mean[3], std[3], range;
     bool has_mean, has_std, json, help;
 } options;
@@ -41,7 +41,8 @@ typedef enum option_bit {
     OPT_THREADS = 1 << 13,
     OPT_PREPROCESSING = 1 << 14, /* --size --mean --std --order --range */
     OPT_JSON = 1 << 15,
-    OPT_LOG = 1 << 16
+    OPT_LOG = 1 << 16,
+    OPT_STEPS = 1 << 17
 } option_bit;
 
 typedef struct command {

@@ -18,13 +18,18 @@ static int64_t next_best(const hz_tensor *scores, bool *taken) {
     return best;
 }
 
-static void print_class(const labels *names, int64_t c, double p, double score) {
+/* From the file of labels or, without one, as the architecture has it; NULL if nothing is known. */
+static const char *name_of(const session *s, const labels *names, int64_t c) {
     const char *name = labels_get(names, c);
+    const char *const *known = s->model.arch->labels;
+    return !names->n && known ? known[c] : name;
+}
+
+static void print_class(const char *name, int64_t c, double p, double score) {
     printf("%5lld  %.4f  %10.4f  %s\n", (long long)c, p, score, name ? name : "");
 }
 
-static json_t *json_of_class(const labels *names, int64_t c, double p, double score) {
-    const char *name = labels_get(names, c);
+static json_t *json_of_class(const char *name, int64_t c, double p, double score) {
     json_t *j = json_pack("{s:I, s:f, s:f}", "class", (json_int_t)c, "probability", p, "score", score);
     if (name) json_object_set_new(j, "label", json_text(name));
     return j;
@@ -47,10 +52,11 @@ static bool print_top(session *s, const options *o, const labels *names) {
     for (int64_t k = 0; k < top && k < n; k++) {
         int64_t c = next_best(scores, taken);
         double probability = hz_get_flat(hz_value(p), c), score = hz_get_flat(scores, c);
+        const char *name = name_of(s, names, c);
         if (list)
-            json_array_append_new(list, json_of_class(names, c, probability, score));
+            json_array_append_new(list, json_of_class(name, c, probability, score));
         else
-            print_class(names, c, probability, score);
+            print_class(name, c, probability, score);
     }
     if (list)
         print_json(json_pack("{s:o, s:o, s:o}", "model", json_text(o->model), "image", json_text(o->image),

@@ -160,7 +160,7 @@ Test(cli, wrong_usage_exits_2_says_why_and_prints_nothing) {
         {"nonsense", "nonsense"},
         {"influence --frobnicate", "--frobnicate"},
         {"influence " PICTURE, "--unit"},
-        {"predict --image picture.png", "--model"},
+        {"predict --model resnet20:net.safetensors", "--image"},
         {"predict " PICTURE "--top 0", "--top"},
         {"predict " PICTURE "--top five", "five"},
         {"predict " PICTURE "--top", "--top"},
