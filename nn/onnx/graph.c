@@ -46,14 +46,16 @@ static bool is_listed(const refused *r, const char *type, const char *domain) {
     return false;
 }
 
-static void list(refused *r, const Onnx__NodeProto *p, const char *domain, int opset) {
+/* odd: the kind of value it takes or makes, if that is what cannot be held. */
+static void list(refused *r, const Onnx__NodeProto *p, const char *domain, int opset, const char *odd) {
     const char *type = or_empty(p->op_type);
     if (is_listed(r, type, domain)) return;
     if (r->kinds < HZ__COUNT(r->type)) r->type[r->kinds] = type, r->domain[r->kinds++] = domain;
     char entry[256], version[32] = "";
     if (opset) snprintf(version, sizeof version, "opset %d, ", opset);
-    int n = snprintf(entry, sizeof entry, "%s%s%s%.60s (%snode \"%.60s\")", r->used ? ", " : "", domain,
-                     *domain ? "." : "", hz_label(type).s, version, hz_label(or_empty(p->name)).s);
+    int n = snprintf(entry, sizeof entry, "%s%s%s%.60s%s%s (%snode \"%.60s\")", r->used ? ", " : "", domain,
+                     *domain ? "." : "", hz_label(type).s, odd ? " of " : "", odd ? odd : "", version,
+                     hz_label(or_empty(p->name)).s);
     if (n > 0 && (size_t)n < sizeof r->text - r->used)
         memcpy(r->text + r->used, entry, (size_t)n + 1), r->used += (size_t)n;
     else
@@ -146,16 +148,14 @@ static bool decode_parameters(loading *l) {
     return true;
 }
 
-static bool check_type(const loading *l, const Onnx__ValueInfoProto *v) {
+/* What a value is declared to be that no tensor here can hold; NULL if there is nothing against it. */
+static const char *odd_kind(const Onnx__ValueInfoProto *v) {
     const Onnx__TypeProto *type = v->type;
-    if (!type || type->value_case == ONNX__TYPE_PROTO__VALUE__NOT_SET) return true;
+    if (!type || type->value_case == ONNX__TYPE_PROTO__VALUE__NOT_SET) return NULL;
     if (type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE || !type->tensor_type)
-        return hz_fail(l->err, HZ_EINVAL, "%svalue \"%s\" is a sequence, an optional, a map or sparse",
-                       refusal, hz_label(or_empty(v->name)).s);
+        return "a sequence, an optional, a map or sparse";
     const hz__elem *e = hz__elem_of(type->tensor_type->elem_type);
-    if (e->width || type->tensor_type->elem_type == 0) return true;
-    return hz_fail(l->err, HZ_EINVAL, "%svalue \"%s\" of %s", refusal, hz_label(or_empty(v->name)).s,
-                   e->name);
+    return e->width || type->tensor_type->elem_type == 0 ? NULL : e->name;
 }
 
 /* An input of the name of an initializer is that parameter. The symbols are those of the parameters, sorted. */
@@ -165,7 +165,7 @@ static bool define_inputs(loading *l) {
     for (size_t k = 0; k < l->g->n_input; k++) {
         const Onnx__ValueInfoProto *v = l->g->input[k];
         l->n_symbols = parameters;
-        if (!check_name(l, "an input", v->name) || !check_type(l, v)) return false;
+        if (!check_name(l, "an input", v->name)) return false;
         bool given = find(l, v->name) != NULL;
         l->n_symbols = parameters + (size_t)m->n_inputs;
         if (given) continue;
@@ -180,7 +180,7 @@ static bool find_outputs(loading *l) {
     hz_onnx *m = l->m;
     for (size_t k = 0; k < l->g->n_output; k++) {
         const Onnx__ValueInfoProto *v = l->g->output[k];
-        if (!check_name(l, "an output", v->name) || !check_type(l, v)) return false;
+        if (!check_name(l, "an output", v->name)) return false;
         const symbol *s = find(l, v->name);
         if (!s) return hz_fail(l->err, HZ_EFORMAT, "nothing makes output \"%s\"", hz_label(v->name).s);
         m->output[m->n_outputs] = s->slot;
@@ -279,18 +279,41 @@ bool hz__opset_of(Onnx__OperatorSetIdProto *const *import, size_t n, int *opset,
     return true;
 }
 
+/* The kinds of the model's inputs and outputs, by slot; NULL when out of memory. */
+static const char **find_odd(loading *l) {
+    hz_onnx *m = l->m;
+    const char **odd = take(l, m->n_slots, sizeof *odd);
+    for (int k = 0; odd && k < m->n_inputs; k++) odd[m->input[k]] = odd_kind(m->input_info[k]);
+    for (int k = 0; odd && k < m->n_outputs; k++) odd[m->output[k]] = odd_kind(m->output_info[k]);
+    return odd;
+}
+
+static const char *odd_of(const hz__onnx_node *n, const char **odd) {
+    const char *kind = NULL;
+    for (size_t k = 0; !kind && k < n->proto->n_input; k++) kind = odd[n->in[k]];
+    for (size_t k = 0; !kind && k < n->proto->n_output; k++) kind = odd[n->out[k]];
+    return kind;
+}
+
 static bool find_mappings(loading *l) {
     refused r = {.used = 0};
+    const char **odd = find_odd(l);
+    if (!odd) return hz_fail(l->err, HZ_ENOMEM, "out of memory");
     for (size_t k = 0; k < l->m->n_nodes; k++) {
         hz__onnx_node *n = &l->m->node[k];
-        const char *domain = or_empty(n->proto->domain);
+        const char *domain = or_empty(n->proto->domain), *kind = odd_of(n, odd);
         bool standard = hz__is_standard(domain);
         if (standard) n->mapping = hz__mapping_of(or_empty(n->proto->op_type), n->opset);
-        if (!n->mapping) list(&r, n->proto, standard ? "" : domain, standard ? n->opset : 0);
+        if (!n->mapping || kind)
+            list(&r, n->proto, standard ? "" : domain, standard ? n->opset : 0, n->mapping ? kind : NULL);
     }
-    if (!r.kinds) return true;
-    if (!r.left_out) return hz_fail(l->err, HZ_EINVAL, "%s%s", refusal, r.text);
-    return hz_fail(l->err, HZ_EINVAL, "%s%s and %d more", refusal, r.text, r.left_out);
+    if (r.left_out) return hz_fail(l->err, HZ_EINVAL, "%s%s and %d more", refusal, r.text, r.left_out);
+    if (r.kinds) return hz_fail(l->err, HZ_EINVAL, "%s%s", refusal, r.text);
+    for (uint32_t s = 1; s < l->m->n_slots; s++)
+        if (odd[s])
+            return hz_fail(l->err, HZ_EINVAL, "%svalue \"%s\" of %s", refusal, hz_label(l->m->name[s]).s,
+                           odd[s]);
+    return true;
 }
 
 static bool check_inputs(const loading *l, const hz__onnx_node *n) {
