@@ -73,32 +73,97 @@ hz_var hz_net_output(hz_net *net, const char *layer, hz_var y);
 /* A number that is a function of net's seed and step and of the path and name: for random masks. */
 uint64_t hz_net_seed(const hz_net *net, const char *name);
 
-/* ---- layers. x, result and parameters are shaped as for the op of that name; options may be NULL: all zero. ---- */
+/* ==== layers ====
+ *
+ * x, result and parameters are shaped as for the op of the layer's name (ops.h); options may be NULL: all zero. What has no
+ * parameters needs no layer: use the ops for activations, poolings, padding, reshaping. */
 
-/* Parameters weight (out, C/groups, R, S) and bias (out). First values: uniform in ±1/√fan_in. */
-typedef struct hz_conv2d_layer {
-    int64_t out, kernel[2]; /* channels; height and width */
-    hz_conv2d_opts opts;    /* stride, pad, dilation, groups */
-    bool no_bias;           /* a file that has none needs none either */
-} hz_conv2d_layer;
-hz_var hz_layer_conv2d(hz_net *net, const char *layer, hz_var x, const hz_conv2d_layer *l);
+/* ---- linear maps ---- */
 
 /* Parameters weight (out, in) and bias (out). First values: uniform in ±1/√in. */
 typedef struct hz_linear_layer {
     int64_t out;
-    bool no_bias;
+    bool no_bias; /* a file that has none needs none either; so everywhere */
 } hz_linear_layer;
 hz_var hz_layer_linear(hz_net *net, const char *layer, hz_var x, const hz_linear_layer *l);
 
-/* Parameters weight (γ, ones) and bias (β, zeros), buffers running_mean, running_var, and num_batches_tracked (i64; files may
- * lack it). In training x is normalised by the statistics of the batch, which the running ones approach by the share
- * `momentum`, the variance unbiased; otherwise by the running ones. */
+/* Rows of the parameter weight (rows, width): x (…) of i32 or i64 → (…, width). First values: normal, mean 0, deviation
+ * 1. A row for padding begins with zeros and gets no gradient. */
+typedef struct hz_embedding_layer {
+    int64_t rows, width;
+    const int64_t *padding; /* its number, from the end if negative; NULL: there is none */
+} hz_embedding_layer;
+hz_var hz_layer_embedding(hz_net *net, const char *layer, hz_var x, const hz_embedding_layer *l);
+
+/* ---- convolutions. First values: uniform in ±1/√fan_in, of weight and bias. ---- */
+
+/* Parameters weight (out, C/groups, R) and bias (out). x (N, C, L) → (N, out, OL). */
+typedef struct hz_conv1d_layer {
+    int64_t out, kernel;
+    hz_conv2d_opts opts; /* index 0 of stride, pad, dilation; groups */
+    bool no_bias;
+} hz_conv1d_layer;
+hz_var hz_layer_conv1d(hz_net *net, const char *layer, hz_var x, const hz_conv1d_layer *l);
+
+/* Parameters weight (out, C/groups, R, S) and bias (out). x (N, C, H, W) → (N, out, OH, OW). */
+typedef struct hz_conv2d_layer {
+    int64_t out, kernel[2]; /* channels; height and width */
+    hz_conv2d_opts opts;    /* stride, pad, dilation, groups */
+    bool no_bias;
+} hz_conv2d_layer;
+hz_var hz_layer_conv2d(hz_net *net, const char *layer, hz_var x, const hz_conv2d_layer *l);
+
+/* Parameters weight (C, out/groups, R, S) and bias (out). x (N, C, H, W) → (N, out, OH, OW); of the fan-in PyTorch's
+ * word is taken: out/groups·R·S. */
+typedef struct hz_conv_transpose2d_layer {
+    int64_t out, kernel[2];
+    hz_conv2d_opts opts;
+    int64_t output_pad[2]; /* rows and columns more */
+    bool no_bias;
+} hz_conv_transpose2d_layer;
+hz_var hz_layer_conv_transpose2d(hz_net *net, const char *layer, hz_var x,
+                                 const hz_conv_transpose2d_layer *l);
+
+/* ---- normalisations. Parameters weight (γ, ones) and bias (β, zeros), which files may lack. ---- */
+
+/* By the statistics of the batch, for each channel: x (N, C, …). γ, β (C). Buffers running_mean (zeros), running_var
+ * (ones), and num_batches_tracked (i64; files may lack it). In training the running statistics approach those of the batch,
+ * the variance unbiased, by the share `momentum`; otherwise x is normalised by them. */
 typedef struct hz_batch_norm_layer {
-    double eps;      /* 0: 1e-5 */
+    double eps;      /* 0: 1e-5; so everywhere */
     double momentum; /* 0: 0.1 */
     bool no_affine;  /* neither γ nor β */
+    bool no_running; /* no buffers: always by the batch */
 } hz_batch_norm_layer;
 hz_var hz_layer_batch_norm(hz_net *net, const char *layer, hz_var x, const hz_batch_norm_layer *l);
+
+/* The same for each channel of each picture. As in PyTorch there are neither γ and β nor buffers unless asked for; with
+ * the buffers it is as in batch norm, only that num_batches_tracked stays 0. */
+typedef struct hz_instance_norm_layer {
+    double eps, momentum;
+    bool affine, running;
+} hz_instance_norm_layer;
+hz_var hz_layer_instance_norm(hz_net *net, const char *layer, hz_var x, const hz_instance_norm_layer *l);
+
+/* HZ_ESHAPE from these two where the statistics would be of one number, of which nothing but β is left. */
+
+/* Each position by itself, over the last axes. γ, β of their extents. (hz_layer_norm is the op.) */
+typedef struct hz_layer_norm_layer {
+    int axes; /* how many; 0: 1 */
+    double eps;
+    bool no_affine, no_bias; /* neither γ nor β; no β */
+} hz_layer_norm_layer;
+hz_var hz_layer_layer_norm(hz_net *net, const char *layer, hz_var x, const hz_layer_norm_layer *l);
+
+/* Over groups of channels of each picture. γ, β (C). */
+typedef struct hz_group_norm_layer {
+    int64_t groups; /* 0: 1 */
+    double eps;
+    bool no_affine;
+} hz_group_norm_layer;
+hz_var hz_layer_group_norm(hz_net *net, const char *layer, hz_var x, const hz_group_norm_layer *l);
+
+/* ---- noise ---- */
 
 /* In training, zero with probability p, the rest times 1/(1 − p); otherwise x itself. No parameters. */
 hz_var hz_layer_dropout(hz_net *net, const char *layer, hz_var x, double p);

@@ -145,6 +145,10 @@ static const hz_tensor *get(hz_net *net, const char *name, const hz_tensor *shap
             return hz_tape_fail(net->tape, err.code, "%s", err.text), NULL;
         found = find(net, name);
     }
+    if (!found && net->params && !all_known(shape->rank, shape->dim))
+        hz_tape_fail(net->tape, HZ_ENOTFOUND,
+                     "no parameter is named \"%s\", and the layer leaves its shape %s open", full.s,
+                     hz_dims_str(shape->rank, shape->dim).s);
     if (!found) return fail_missing(net, name), NULL;
     if (fits(found, shape->rank, shape->dim)) return found;
     hz_tape_fail(net->tape, HZ_ESHAPE, "parameter \"%s\" is %s, but the layer needs %s", full.s,

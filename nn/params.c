@@ -210,15 +210,31 @@ bool hz_params_share(hz_params *p, const char *name, const char *original, hz_er
     return true;
 }
 
+static hz_tape *building_tape(const hz_params *p, hz_error *err) {
+    hz_tape *t = hz_tape_new(&(hz_tape_opts){.alloc = &p->alloc});
+    if (!t) hz_fail(err, HZ_ENOMEM, "out of memory for a tape");
+    return t;
+}
+
+/* Record forward on x and be done with its tape. */
+static bool build(hz_params *p, hz_var (*forward)(hz_net *net, hz_var x), hz_var x, hz_error *err) {
+    hz_net net = {.tape = x.tape, .params = p};
+    forward(&net, x);
+    const bool ok = hz_tape_ok(x.tape, err);
+    hz_tape_free(x.tape);
+    return ok;
+}
+
 bool hz_params_build(hz_params *p, hz_var (*forward)(hz_net *net, hz_var x), int rank, const int64_t *dim,
                      hz_error *err) {
-    hz_tape *t = hz_tape_new(&(hz_tape_opts){.alloc = &p->alloc});
-    if (!t) return hz_fail(err, HZ_ENOMEM, "out of memory for a tape");
-    hz_net net = {.tape = t, .params = p};
-    forward(&net, hz_full(t, p->dtype, rank, dim, 0));
-    const bool ok = hz_tape_ok(t, err);
-    hz_tape_free(t);
-    return ok;
+    hz_tape *t = building_tape(p, err);
+    return t && build(p, forward, hz_full(t, p->dtype, rank, dim, 0), err);
+}
+
+bool hz_params_build_on(hz_params *p, hz_var (*forward)(hz_net *net, hz_var x), const hz_tensor *x,
+                        hz_error *err) {
+    hz_tape *t = building_tape(p, err);
+    return t && build(p, forward, hz_input(t, x), err);
 }
 
 /* ---- settings ---- */

@@ -77,6 +77,10 @@ bool hz_params_share(hz_params *p, const char *name, const char *original, hz_er
 bool hz_params_build(hz_params *p, hz_var (*forward)(hz_net *net, hz_var x), int rank, const int64_t *dim,
                      hz_error *err);
 
+/* The same on an input of one's own: for a network that takes indices. */
+bool hz_params_build_on(hz_params *p, hz_var (*forward)(hz_net *net, hz_var x), const hz_tensor *x,
+                        hz_error *err);
+
 /* Other first values for every trained parameter that the glob fits. HZ_ENOTFOUND if it fits none. */
 bool hz_params_init(hz_params *p, const char *glob, const hz_initial *how, hz_error *err);
 

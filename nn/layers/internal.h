@@ -15,12 +15,30 @@ static inline double hz__or_default(double value, double otherwise) {
     return value == 0 ? otherwise : value;
 }
 
-/* Parameters "weight" and "bias" (n), first values uniform in ±1/√fan_in. A file may have no bias; without one
- * (`none`), or if there is none, the inert variable. */
-hz_var hz__weight(hz_net *net, int rank, const int64_t *dim, int64_t fan_in);
-hz_var hz__bias(hz_net *net, int64_t n, int64_t fan_in, bool none);
+/* Inside a layer: the channels of x, which must be (N, C, …) of this rank (0: any from 2), and one group's share of n
+ * channels (−1: any). −1 with the reason on the tape if they cannot be had. */
+int64_t hz__channels(hz_net *net, hz_var x, int rank);
+int64_t hz__share(hz_net *net, int64_t n, int64_t groups);
 
-/* Parameters "weight" (ones) and "bias" (zeros) of a normalisation of this shape, inert if `none` or if a file has none. */
-void hz__affine(hz_net *net, int rank, const int64_t *dim, bool none, hz_var *gamma, hz_var *beta);
+/* Parameters "weight" of this shape and "bias" (n), first values uniform in ±1/√fan_in, with fan_in the product of the
+ * weight's extents after the first. A file may have no bias; without one (no_bias), or if there is none, it is the inert
+ * variable. */
+void hz__weight_bias(hz_net *net, int rank, const int64_t *dim, int64_t n, bool no_bias, hz_var *weight,
+                     hz_var *bias);
+
+/* Parameters "weight" (ones) and "bias" (zeros) of a normalisation of this shape, inert if not wanted or if a file has
+ * none. */
+hz_var hz__gamma(hz_net *net, int rank, const int64_t *dim, bool none);
+hz_var hz__beta(hz_net *net, int rank, const int64_t *dim, bool none);
+
+/* A normalisation that keeps running statistics of its channels. */
+typedef struct hz__running_norm {
+    hz_var (*normalize)(hz_var x, hz_var gamma, hz_var beta, double eps); /* by x's own statistics */
+    int first_axis;       /* which are taken over the axes from this one on but the channels' */
+    double eps, momentum; /* 0: 1e-5 and 0.1 */
+    bool no_affine, no_running;
+    bool counts; /* the batches, in num_batches_tracked */
+} hz__running_norm;
+hz_var hz__layer_running_norm(hz_net *net, const char *layer, hz_var x, const hz__running_norm *o);
 
 #endif

@@ -1,19 +1,31 @@
-/* parameters.c: the parameters that most layers have.
+/* parameters.c: the parameters that most layers have, and their shapes.
  *
  * SPDX-License-Identifier: MIT */
+#include <inttypes.h>
 #include <math.h>
 
 #include "nn/layers/internal.h"
 
-static hz_initial by_fan(int64_t fan_in) {
-    const double bound = fan_in > 0 ? 1 / sqrt((double)fan_in) : 0;
-    return (hz_initial){.kind = HZ_INITIAL_UNIFORM, .a = -bound, .b = bound};
+/* ---- shapes ---- */
+
+int64_t hz__channels(hz_net *net, hz_var x, int rank) {
+    static const char *const shape[] = {"(N, C, …)", "", "(N, C)", "(N, C, L)", "(N, C, H, W)"};
+    const hz_tensor *v = hz_value(x);
+    if (rank ? v->rank == rank : v->rank >= 2) return v->dim[1];
+    hz_tape_fail(net->tape, HZ_ESHAPE, "\"%s\": input %s must be %s", net->path, hz_shape_str(v).s,
+                 shape[rank]);
+    return -1;
 }
 
-hz_var hz__weight(hz_net *net, int rank, const int64_t *dim, int64_t fan_in) {
-    const hz_initial how = by_fan(fan_in);
-    return hz_param_shaped(net, "weight", rank, dim, &how);
+int64_t hz__share(hz_net *net, int64_t n, int64_t groups) {
+    if (groups == 0 || n < 0) return n;
+    if (groups > 0 && n % groups == 0) return n / groups;
+    hz_tape_fail(net->tape, HZ_EINVAL, "\"%s\": %" PRId64 " channels do not make %" PRId64 " groups",
+                 net->path, n, groups);
+    return -1;
 }
+
+/* ---- parameters ---- */
 
 /* Of a parameter that files may lack: what a store would make. */
 static hz_var optional(hz_net *net, const char *name, int rank, const int64_t *dim, bool none,
@@ -23,13 +35,20 @@ static hz_var optional(hz_net *net, const char *name, int rank, const int64_t *d
     return hz_param_shaped(net, name, rank, dim, how);
 }
 
-hz_var hz__bias(hz_net *net, int64_t n, int64_t fan_in, bool none) {
-    const hz_initial how = by_fan(fan_in);
-    return optional(net, "bias", HZ_DIMS(n), none, &how);
+void hz__weight_bias(hz_net *net, int rank, const int64_t *dim, int64_t n, bool no_bias, hz_var *weight,
+                     hz_var *bias) {
+    double fan_in = 1;
+    for (int k = 1; k < rank; k++) fan_in *= (double)dim[k];
+    const double bound = fan_in > 0 ? 1 / sqrt(fan_in) : 0;
+    const hz_initial how = {.kind = HZ_INITIAL_UNIFORM, .a = -bound, .b = bound};
+    *weight = hz_param_shaped(net, "weight", rank, dim, &how);
+    *bias = optional(net, "bias", HZ_DIMS(n), no_bias, &how);
 }
 
-void hz__affine(hz_net *net, int rank, const int64_t *dim, bool none, hz_var *gamma, hz_var *beta) {
-    const hz_initial ones = {.kind = HZ_INITIAL_CONSTANT, .a = 1};
-    *gamma = optional(net, "weight", rank, dim, none, &ones);
-    *beta = optional(net, "bias", rank, dim, none, NULL);
+hz_var hz__gamma(hz_net *net, int rank, const int64_t *dim, bool none) {
+    return optional(net, "weight", rank, dim, none, &(hz_initial){.a = 1});
+}
+
+hz_var hz__beta(hz_net *net, int rank, const int64_t *dim, bool none) {
+    return optional(net, "bias", rank, dim, none, NULL);
 }
