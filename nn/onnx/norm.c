@@ -116,7 +116,7 @@ static void mean_variance(hz__call *c) {
     hz__give(c, 0, hz_div(hz_sub(x, hz_mean(x, axes, true)), deviation));
 }
 
-/* x / ‖x‖, 0 where the norm is 0 */
+/* x / ‖x‖ */
 static void lp_normalization(hz__call *c) {
     hz_var x = hz__arg(c, 0);
     int axis;
@@ -124,8 +124,7 @@ static void lp_normalization(hz__call *c) {
     bool one = hz__attr_int(c, "p", 2) == 1;
     hz_var norm =
         one ? hz_sum(hz_abs(x), HZ_AXIS(axis), true) : hz_sqrt(hz_sum(hz_square(x), HZ_AXIS(axis), true));
-    hz_var zero = hz_eq(norm, hz__number(norm, 0));
-    hz__give(c, 0, hz_div(x, hz_where(zero, hz__number(norm, 1), norm)));
+    hz__give(c, 0, hz_div(x, norm));
 }
 
 /* ---- the table ---- */

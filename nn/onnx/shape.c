@@ -368,6 +368,31 @@ static void pad(hz__call *c) {
     hz__give(c, 0, varies ? pad_derivative(c, y, before, after) : y);
 }
 
+/* To a given extent of each axis, the middle staying the middle; what does not divide is cut or filled at the end. */
+static void center_crop_pad(hz__call *c) {
+    const hz_tensor *x = hz__arg_value(c, 0);
+    int64_t extent[HZ_MAX_RANK], given[HZ_MAX_RANK];
+    int64_t before[HZ_MAX_RANK] = {0}, after[HZ_MAX_RANK] = {0};
+    int n, n_axes, axis;
+    if (!hz__ints(c, 1, NULL, extent, HZ_MAX_RANK, &n) ||
+        !hz__attr_ints(c, "axes", given, HZ_MAX_RANK, &n_axes))
+        return;
+    if (n != (n_axes < 0 ? x->rank : n_axes)) {
+        hz__bad(c, "%d extents for %d axes", n, n_axes < 0 ? x->rank : n_axes);
+        return;
+    }
+    for (int k = 0; k < n; k++) {
+        if (!hz__axis(c, n_axes < 0 ? k : given[k], x->rank, &axis)) return;
+        if (extent[k] < 0 || extent[k] > INT32_MAX) {
+            hz__bad(c, "extent %" PRId64, extent[k]);
+            return;
+        }
+        int64_t more = extent[k] - x->dim[axis];
+        before[axis] = more / 2, after[axis] = more - more / 2;
+    }
+    hz__give(c, 0, hz_pad(hz__arg(c, 0), before, after, HZ_PAD_CONSTANT, 0));
+}
+
 /* To the shape that x and the one given broadcast to. */
 static void expand(hz__call *c) {
     int64_t dim[HZ_MAX_RANK];
@@ -471,6 +496,7 @@ static const hz__mapping mappings[] = {
     {"Split", .since = 2, .run = split},
     {"Slice", .since = 1, .run = slice},
     {"Pad", .since = 2, .run = pad},
+    {"CenterCropPad", .since = 18, .need = 2, .run = center_crop_pad},
     {"Expand", .since = 8, .need = 2, .run = expand},
     {"Tile", .since = 6, .need = 2, .run = tile},
     {"DepthToSpace", .since = 1, .run = depth_to_space},

@@ -14,17 +14,22 @@
 /* ---- element types ---- */
 
 static const hz__elem elems[] = {
-    {0, "undefined", HZ_F32, 0, 0, false}, {1, "float", HZ_F32, 4, 0, true},
-    {2, "uint8", HZ_U8, 1, 8, false},      {3, "int8", HZ_I32, 1, 8, true},
-    {4, "uint16", HZ_I32, 2, 16, false},   {5, "int16", HZ_I32, 2, 16, true},
-    {6, "int32", HZ_I32, 4, 32, true},     {7, "int64", HZ_I64, 8, 64, true},
-    {8, "string", HZ_U8, 0, 0, false},     {9, "bool", HZ_U8, 1, 0, false},
-    {10, "float16", HZ_F32, 2, 0, true},   {11, "double", HZ_F64, 8, 0, true},
-    {12, "uint32", HZ_I64, 4, 32, false},  {13, "uint64", HZ_I64, 8, 64, false},
-    {14, "complex64", HZ_F32, 0, 0, true}, {15, "complex128", HZ_F64, 0, 0, true},
-    {16, "bfloat16", HZ_F32, 2, 0, true},
+    {0, "undefined", HZ_F32, 0, 0, false},      {1, "float", HZ_F32, 4, 0, true},
+    {2, "uint8", HZ_U8, 1, 8, false},           {3, "int8", HZ_I32, 1, 8, true},
+    {4, "uint16", HZ_I32, 2, 16, false},        {5, "int16", HZ_I32, 2, 16, true},
+    {6, "int32", HZ_I32, 4, 32, true},          {7, "int64", HZ_I64, 8, 64, true},
+    {8, "string", HZ_U8, 0, 0, false},          {9, "bool", HZ_U8, 1, 0, false},
+    {10, "float16", HZ_F32, 2, 0, true},        {11, "double", HZ_F64, 8, 0, true},
+    {12, "uint32", HZ_I64, 4, 32, false},       {13, "uint64", HZ_I64, 8, 64, false},
+    {14, "complex64", HZ_F32, 0, 0, true},      {15, "complex128", HZ_F64, 0, 0, true},
+    {16, "bfloat16", HZ_F32, 2, 0, true},       {17, "float8e4m3fn", HZ_F32, 0, 0, true},
+    {18, "float8e4m3fnuz", HZ_F32, 0, 0, true}, {19, "float8e5m2", HZ_F32, 0, 0, true},
+    {20, "float8e5m2fnuz", HZ_F32, 0, 0, true}, {21, "uint4", HZ_I32, 0, 4, false},
+    {22, "int4", HZ_I32, 0, 4, true},           {23, "float4e2m1", HZ_F32, 0, 0, true},
+    {24, "float8e8m0", HZ_F32, 0, 0, true},     {25, "uint2", HZ_I32, 0, 2, false},
+    {26, "int2", HZ_I32, 0, 2, true},
 };
-static const hz__elem unknown = {0, "an 8-bit float or a 4-bit integer", HZ_F32, 0, 0, false};
+static const hz__elem unknown = {0, "an unknown type", HZ_F32, 0, 0, false};
 
 const hz__elem *hz__elem_of(int type) {
     return type >= 0 && type < HZ__COUNT(elems) ? &elems[type] : &unknown;

@@ -116,6 +116,10 @@ def seeds():
                           parameters=[ints("a", 0, 3), ints("b", 2, -5), ints("c", 1, 2), ints("d", 1, -2), ints("p", 0, 0, 1, 0, 0, 0, 0, 2),
                                       tensor("v", [1.0], [])])
     yield "pads", model([node("Pad x p > q", mode="reflect"), node("Pad q p > y", mode="edge")], parameters=[ints("p", 0, 0, 1, 1, 0, 0, 1, 1)])
+    yield "centre", model([node("CenterCropPad x e > y", axes=[2, 3])], parameters=[ints("e", 2, 7)], opset=18)
+    yield "attention", model([node("Attention x x x m > a k v w", is_causal=1, softcap=2.0), node("RotaryEmbedding a c s > y", interleaved=1)],
+                             parameters=[tensor("m", [0.5] * 4), tensor("c", [0.6] * 8, [1, 4, 2]), tensor("s", [0.8] * 8, [1, 4, 2])],
+                             opset=23)
     yield "expand", model([node("ConstantOfShape s > c"), node("Expand c e > f"), node("Tile f r > g"), node("Mul g x > y")], (1, 1),
                           [ints("s", 2, 1), ints("e", 2, 3), ints("r", 1, 2)])
     yield "range", model([node("Range a b c > r"), node("Cast r > f", to=1), node("Add f x > y")], (1,),

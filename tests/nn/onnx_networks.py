@@ -105,7 +105,7 @@ NETWORKS = {
     "resnext50_32x4d": torchvision("resnext50_32x4d"),
     "squeezenet1_0": torchvision("squeezenet1_0", 127),
     "squeezenet1_1": torchvision("squeezenet1_1"),
-    "googlenet": torchvision("googlenet", 128, aux_logits=False, init_weights=True, transform_input=True),
+    "googlenet": torchvision("googlenet", 128, aux_logits=False, init_weights=False, transform_input=True),
     "inception_v3": torchvision("inception_v3", 128, aux_logits=False, init_weights=True),
     "densenet121": torchvision("densenet121"),
     "mobilenet_v2": torchvision("mobilenet_v2"),

@@ -263,6 +263,14 @@ Test(shape, pad_says_what_it_cannot_do) {
     expect_error(t, HZ_ESHAPE, "pad_grad: cotangent [2,3] cannot have a border of 2 and 1 along axis 0");
 }
 
+Test(shape, a_long_border_of_nothing_costs_nothing, .timeout = 20) {
+    hz_var x = counted(HZ_DIMS(1, 0));
+    const int64_t before[] = {(int64_t)1 << 40, 0}, after[] = {0, 0};
+    hz_var y = hz_pad(x, before, after, HZ_PAD_EDGE, 0);
+    expect_values(y, HZ_DIMS(((int64_t)1 << 40) + 1, 0), NULL, 0);
+    expect_values(hz_pad_grad(y, before, after, HZ_PAD_EDGE), HZ_DIMS(1, 0), NULL, 0);
+}
+
 /* ---- broadcasting ---- */
 
 Test(shape, broadcast_to_repeats_and_sum_to_adds_up) {
