@@ -344,7 +344,7 @@ bool hz_params_grad(hz_params *p, hz_var loss, const hz_grad_opts *opts, hz_var 
     for (int k = 0; k < p->n_trained; k++)
         if (hz_ok(p->leaf[k])) x[n++] = p->leaf[k];
     o.unreachable = HZ_UNREACHABLE_NONE;
-    if (!hz_grad(&loss, 1, x, n, &o, dense)) return hz_tape_ok(loss.tape, err);
+    if (n > 0 && !hz_grad(&loss, 1, x, n, &o, dense)) return hz_tape_ok(loss.tape, err);
     for (int k = 0, i = 0; k < p->n_trained; k++) dx[k] = hz_ok(p->leaf[k]) ? dense[i++] : hz_none(loss.tape);
     return true;
 }

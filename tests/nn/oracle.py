@@ -8,9 +8,7 @@ oracle's, and be exactly zero where the oracle's receptive field ends. Exit stat
 
 SPDX-License-Identifier: MIT
 """
-import json
 import os
-import struct
 import subprocess
 import sys
 import tempfile
@@ -27,6 +25,8 @@ try:
     import torch.nn.functional as F
 except ImportError:
     skip("no PyTorch for this Python: apt-get install python3-torch")
+
+from tensor_files import read_safetensors
 
 TOLERANCE = 1e-3
 RULES = ("gradient", "deconvnet", "guided")
@@ -52,22 +52,6 @@ class Relu(torch.autograd.Function):
 
 
 relu = Relu.apply
-
-
-# ---- files
-
-
-def read_safetensors(path):
-    with open(path, "rb") as f:
-        header = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
-        data = f.read()
-    header.pop("__metadata__", None)
-    tensors = {}
-    for name, info in header.items():
-        begin, end = info["data_offsets"]
-        values = np.frombuffer(data[begin:end], "<f4").reshape(info["shape"])
-        tensors[name] = torch.tensor(values.astype(np.float64))
-    return tensors
 
 
 # ---- the networks; every layer's output is kept in `layers`
@@ -169,7 +153,7 @@ def compare(what, ours, theirs, field):
 def check(maps, data, arch, weights, picture, net, chosen, names):
     spec = arch + ":" + os.path.join(data, weights)
     picture = os.path.join(data, picture)
-    w = read_safetensors(os.path.join(data, weights))
+    w = {name: t.double() for name, t in read_safetensors(os.path.join(data, weights)).items()}
     random = np.random.default_rng(2)
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([maps, spec, picture, folder], check=True)

@@ -14,21 +14,7 @@
 #include <string.h>
 
 #include "nn/hzero.h"
-
-/* ---- options ---- */
-
-/* The number of " key=NUMBER", or 0. */
-static double option(const char *options, const char *key) {
-    const size_t n = strlen(key);
-    for (const char *at = strchr(options, ' '); at; at = strchr(at + 1, ' '))
-        if (strncmp(at + 1, key, n) == 0 && at[n + 1] == '=') return strtod(at + n + 2, NULL);
-    return 0;
-}
-
-static bool is(const char *options, const char *name) {
-    const size_t n = strlen(name);
-    return strncmp(options, name, n) == 0 && (options[n] == ' ' || !options[n]);
-}
+#include "options.h"
 
 static hz_optimizer *make_optimizer(const char *o, hz_error *err) {
     const double lr = option(o, "lr"), decay = option(o, "weight_decay"), eps = option(o, "eps");

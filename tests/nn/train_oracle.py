@@ -13,8 +13,6 @@ Exit status 77 if there is no torch.
 
 SPDX-License-Identifier: MIT
 """
-import json
-import struct
 import subprocess
 import sys
 import tempfile
@@ -31,6 +29,8 @@ try:
     import torch.nn.functional as F
 except ImportError:
     skip("no PyTorch for this Python: apt-get install python3-torch")
+
+from tensor_files import write_safetensors
 
 torch.manual_seed(1)
 torch.set_num_threads(1)
@@ -157,24 +157,10 @@ def batches():
     return patterns[labels] + 1.5 * torch.randn(8, 16, 3, 10, 10), labels
 
 
-def write_safetensors(path, tensors):
-    header, data = {}, b""
-    for name, t in tensors.items():
-        raw = t.numpy().tobytes()
-        kind = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64"}[t.dtype]
-        header[name] = {"dtype": kind, "shape": list(t.shape), "data_offsets": [len(data), len(data) + len(raw)]}
-        data += raw
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as f:
-        f.write(struct.pack("<Q", len(text)) + text + data)
-
-
 def check_network(folder, text, dtype, smooth, tolerance):
     w = {name: t.to(dtype) for name, t in initial_weights().items()}
     x, labels = batches()
     x = x.to(dtype)
-    # labels first, so that every tensor lies at a multiple of its element's size
     write_safetensors(folder + "/w.safetensors", {"labels": labels, "x": x, **w})
     ours = np.array(run("network", text + " smooth=%d" % smooth, folder + "/w.safetensors", str(STEPS)))
     params = [t.requires_grad_() for t in w.values()]

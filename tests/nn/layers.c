@@ -1,0 +1,225 @@
+/* layers.c: what layers_oracle.py compares with PyTorch: one layer, forward and backward. To add a layer, write a function
+ * and its line in the table.
+ *
+ *   layers OPTIONS IN OUT STATE
+ *
+ * OPTIONS is a layer and its numbers, "conv2d out=6 kernel=3,2"; train=1: in training. The safetensors file IN has the
+ * inputs "x0", "x1", …, cotangents "dy0", … of the outputs and, as "state.layer.weight", a state dictionary, which must fit
+ * strictly; without one the layer has its first values, of seed=…. OUT gets the outputs "y0", …, and of Σ y·dy the
+ * gradients "dx0", … in float inputs and "d.layer.weight", …. STATE gets the state dictionary as it is afterwards.
+ *
+ * SPDX-License-Identifier: MIT */
+#include <stdio.h>
+
+#include "nn/hzero.h"
+#include "options.h"
+
+enum { INPUTS = 4, OUTPUTS = 4, RESULTS = 128 };
+
+/* ---- the layers ---- */
+
+static void pair(const char *o, const char *key, int64_t value[2]) {
+    const char *text = option_text(o, key), *comma = text ? strpbrk(text, ", ") : NULL;
+    value[0] = option_int(o, key);
+    value[1] = comma && *comma == ',' ? strtoll(comma + 1, NULL, 10) : 0;
+}
+
+static hz_conv2d_opts conv_opts(const char *o) {
+    hz_conv2d_opts opts = {.groups = option_int(o, "groups")};
+    pair(o, "stride", opts.stride);
+    pair(o, "pad", opts.pad);
+    pair(o, "dilation", opts.dilation);
+    return opts;
+}
+
+static void conv1d(hz_net *net, const hz_var *x, const char *o, hz_var *y) {
+    const hz_conv1d_layer l = {.out = option_int(o, "out"),
+                               .kernel = option_int(o, "kernel"),
+                               .opts = conv_opts(o),
+                               .no_bias = option(o, "no_bias") != 0};
+    y[0] = hz_layer_conv1d(net, "layer", x[0], &l);
+}
+
+static void conv2d(hz_net *net, const hz_var *x, const char *o, hz_var *y) {
+    hz_conv2d_layer l = {
+        .out = option_int(o, "out"), .opts = conv_opts(o), .no_bias = option(o, "no_bias") != 0};
+    pair(o, "kernel", l.kernel);
+    y[0] = hz_layer_conv2d(net, "layer", x[0], &l);
+}
+
+static void conv_transpose2d(hz_net *net, const hz_var *x, const char *o, hz_var *y) {
+    hz_conv_transpose2d_layer l = {
+        .out = option_int(o, "out"), .opts = conv_opts(o), .no_bias = option(o, "no_bias") != 0};
+    pair(o, "kernel", l.kernel);
+    pair(o, "output_pad", l.output_pad);
+    y[0] = hz_layer_conv_transpose2d(net, "layer", x[0], &l);
+}
+
+static void linear(hz_net *net, const hz_var *x, const char *o, hz_var *y) {
+    const hz_linear_layer l = {.out = option_int(o, "out"), .no_bias = option(o, "no_bias") != 0};
+    y[0] = hz_layer_linear(net, "layer", x[0], &l);
+}
+
+static void embedding(hz_net *net, const hz_var *x, const char *o, hz_var *y) {
+    const int64_t padding = option_int(o, "padding");
+    const hz_embedding_layer l = {.rows = option_int(o, "rows"),
+                                  .width = option_int(o, "width"),
+                                  .padding = option_text(o, "padding") ? &padding : NULL};
+    y[0] = hz_layer_embedding(net, "layer", x[0], &l);
+}
+
+static void batch_norm(hz_net *net, const hz_var *x, const char *o, hz_var *y) {
+    const hz_batch_norm_layer l = {.eps = option(o, "eps"),
+                                   .momentum = option(o, "momentum"),
+                                   .no_affine = option(o, "no_affine") != 0,
+                                   .no_running = option(o, "no_running") != 0};
+    y[0] = hz_layer_batch_norm(net, "layer", x[0], &l);
+}
+
+static void instance_norm(hz_net *net, const hz_var *x, const char *o, hz_var *y) {
+    const hz_instance_norm_layer l = {.eps = option(o, "eps"),
+                                      .momentum = option(o, "momentum"),
+                                      .affine = option(o, "affine") != 0,
+                                      .running = option(o, "running") != 0};
+    y[0] = hz_layer_instance_norm(net, "layer", x[0], &l);
+}
+
+static void layer_norm(hz_net *net, const hz_var *x, const char *o, hz_var *y) {
+    const hz_layer_norm_layer l = {.axes = (int)option(o, "axes"),
+                                   .eps = option(o, "eps"),
+                                   .no_affine = option(o, "no_affine") != 0,
+                                   .no_bias = option(o, "no_bias") != 0};
+    y[0] = hz_layer_layer_norm(net, "layer", x[0], &l);
+}
+
+static void group_norm(hz_net *net, const hz_var *x, const char *o, hz_var *y) {
+    const hz_group_norm_layer l = {
+        .groups = option_int(o, "groups"), .eps = option(o, "eps"), .no_affine = option(o, "no_affine") != 0};
+    y[0] = hz_layer_group_norm(net, "layer", x[0], &l);
+}
+
+static void dropout(hz_net *net, const hz_var *x, const char *o, hz_var *y) {
+    y[0] = hz_layer_dropout(net, "layer", x[0], option(o, "p"));
+}
+
+static const struct {
+    const char *name;
+    void (*record)(hz_net *net, const hz_var *x, const char *o, hz_var *y);
+} layers[] = {
+    {"conv1d", conv1d},
+    {"conv2d", conv2d},
+    {"conv_transpose2d", conv_transpose2d},
+    {"linear", linear},
+    {"embedding", embedding},
+    {"batch_norm", batch_norm},
+    {"instance_norm", instance_norm},
+    {"layer_norm", layer_norm},
+    {"group_norm", group_norm},
+    {"dropout", dropout},
+};
+
+/* ---- one pass ---- */
+
+typedef struct pass {
+    hz_var x[INPUTS], y[OUTPUTS]; /* inert from the first that there is not */
+    hz_var loss;                  /* Σ y·dy */
+    hz_tape *t;
+} pass;
+
+/* "x0" → x0 of the file as a leaf, or the inert variable. */
+static hz_var numbered(hz_tape *t, const hz_weights *in, const char *what, int k) {
+    char name[16];
+    snprintf(name, sizeof name, "%s%d", what, k);
+    const hz_tensor *found = hz_weights_find(in, name);
+    return found ? hz_input(t, found) : hz_none(t);
+}
+
+static bool record(const char *o, hz_net *net, const hz_weights *in, pass *p, hz_error *err) {
+    *p = (pass){.t = net->tape};
+    for (int k = 0; k < INPUTS; k++) p->x[k] = numbered(p->t, in, "x", k);
+    for (int k = 0; k < OUTPUTS; k++) p->y[k] = hz_none(p->t);
+    for (size_t k = 0; k < sizeof layers / sizeof layers[0]; k++)
+        if (is(o, layers[k].name)) layers[k].record(net, p->x, o, p->y);
+    if (!hz_ok(p->y[0]) && hz_tape_ok(p->t, NULL)) return hz_fail(err, HZ_ENOTFOUND, "no layer \"%s\"", o);
+    for (int k = 0; k < OUTPUTS && hz_ok(p->y[k]); k++) {
+        hz_var term = hz_sum(hz_mul(p->y[k], numbered(p->t, in, "dy", k)), HZ_ALL_AXES, false);
+        p->loss = k ? hz_add(p->loss, term) : term;
+    }
+    return hz_tape_ok(p->t, err);
+}
+
+/* ---- results ---- */
+
+typedef struct results {
+    hz_safetensors_entry entry[RESULTS];
+    char name[RESULTS][64];
+    size_t n;
+} results;
+
+static void keep(results *r, const char *prefix, const char *name, hz_var value) {
+    if (!hz_ok(value) || r->n == RESULTS) return;
+    snprintf(r->name[r->n], sizeof r->name[0], "%s%s", prefix, name);
+    r->entry[r->n] = (hz_safetensors_entry){r->name[r->n], *hz_value(value)};
+    r->n++;
+}
+
+static bool is_float(hz_var x) {
+    return hz_ok(x) && hz_dtype_is_float(hz_value(x)->dtype);
+}
+
+/* Outputs, and gradients in the inputs. */
+static bool keep_inputs(results *r, const pass *p, hz_error *err) {
+    static const char *const digit[] = {"0", "1", "2", "3"};
+    for (int k = 0; k < OUTPUTS; k++) keep(r, "y", digit[k], p->y[k]);
+    for (int k = 0; k < INPUTS; k++)
+        if (is_float(p->x[k])) keep(r, "dx", digit[k], hz_grad1(p->loss, p->x[k], NULL));
+    return hz_tape_ok(p->t, err);
+}
+
+static bool keep_parameters(results *r, hz_params *store, const pass *p, hz_error *err) {
+    hz_var dx[RESULTS];
+    if (!hz_params_grad(store, p->loss, NULL, dx, err)) return false;
+    for (int k = 0, trained = 0; k < hz_params_count(store); k++) {
+        const hz_parameter *q = hz_params_at(store, k);
+        if (!q->buffer && !q->shares) keep(r, "d.", q->name, dx[trained++]);
+    }
+    return true;
+}
+
+/* ---- */
+
+static bool load(hz_params *store, const hz_weights *in, hz_error *err) {
+    bool any = false;
+    for (size_t k = 0; k < hz_weights_count(in); k++)
+        any = any || strncmp(hz_weights_name(in, k), "state.", 6) == 0;
+    return !any || hz_params_load(store, in, &(hz_load_opts){.prefix = "state."}, NULL, err);
+}
+
+static bool run(hz_tape *t, hz_params *store, const char *o, const hz_weights *in, const char *out,
+                hz_error *err) {
+    static results r;
+    pass p;
+    hz_net net = {.tape = t, .params = store};
+    if (!record(o, &net, in, &p, err) || !load(store, in, err)) return false; /* recorded once, it is made */
+    hz_tape_reset(t);
+    net = (hz_net){.tape = t, .params = store, .training = option(o, "train") != 0, .step = 1};
+    return record(o, &net, in, &p, err) && keep_inputs(&r, &p, err) && keep_parameters(&r, store, &p, err) &&
+           hz_safetensors_write(out, r.entry, r.n, NULL, 0, NULL, err);
+}
+
+int main(int argc, char **argv) {
+    if (argc != 5) return fprintf(stderr, "usage: layers OPTIONS IN OUT STATE\n"), 2;
+    hz_error err = {HZ_OK, ""};
+    hz_weights *in = NULL;
+    hz_tensor dy = {.data = NULL};
+    bool ok = hz_weights_open(argv[2], NULL, &in, &err) && hz_weights_get(in, "dy0", &dy, &err);
+    hz_tape *t = hz_tape_new(NULL);
+    hz_params *store = hz_params_new(
+        &(hz_params_opts){.dtype = dy.dtype, .seed = (uint64_t)option_int(argv[1], "seed")}, &err);
+    ok = ok && run(t, store, argv[1], in, argv[3], &err) && hz_params_save(store, argv[4], NULL, &err);
+    hz_tape_free(t);
+    hz_params_free(store);
+    hz_weights_close(in);
+    if (!ok) fprintf(stderr, "layers: %s: %s\n", argv[1], err.text);
+    return ok ? 0 : 1;
+}

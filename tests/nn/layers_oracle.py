@@ -1,0 +1,334 @@
+"""layers_oracle.py: every layer against PyTorch's, with shapes and options drawn at random.
+
+    layers_oracle.py LAYERS [SEED [DRAWS]]    LAYERS: the program of layers.c
+
+Compared are outputs, gradients in the inputs and in every parameter, and the state dictionary afterwards (running
+statistics, counters), in training and out of it: to 1e-5 of the largest number of a tensor in float32, to 1e-12 in float64. The
+state dictionaries go both ways, each with strict loading: PyTorch's into the layer, and the layer's first values, as it
+saved them, into PyTorch's; these are compared with PyTorch's first values in distribution.
+
+To add a layer, write a function that draws a case and add it to LAYERS. Exit status 77 if there is no torch.
+
+SPDX-License-Identifier: MIT
+"""
+import random
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+
+try:
+    import torch
+    from torch import nn
+except ImportError:
+    print("[SKIP] nn/layers_oracle: no PyTorch for this Python: apt-get install python3-torch")
+    sys.exit(77)
+
+from tensor_files import read_safetensors, write_safetensors
+
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
+
+
+@dataclass
+class Case:
+    options: str       # what layers.c is asked for
+    module: nn.Module  # what it is compared with: module(*inputs) is a tensor or a tuple of tensors
+    inputs: tuple
+
+
+# ---- drawing; extents are small and odd, batches are now and then empty
+
+
+def some(low, high):
+    return random.randint(low, high)
+
+
+def flag():
+    return random.random() < 0.5
+
+
+def spell(name, **options):
+    def number(value):
+        return ",".join(map(str, value)) if isinstance(value, tuple) else str(int(value) if value is True else value)
+
+    return " ".join([name] + ["%s=%s" % (key, number(v)) for key, v in options.items() if v is not False])
+
+
+def windows(axes):
+    """Kernel, stride, padding and dilation along each axis, and an extent that fits."""
+    kernel, stride, dilation = (tuple(some(1, most) for _ in range(axes)) for most in (4, 3, 2))
+    pad = tuple(some(0, 2) for _ in range(axes))
+    extent = tuple(max(d * (k - 1) + 1 - 2 * p, 1) + some(0, 6) for k, d, p in zip(kernel, dilation, pad))
+    return kernel, stride, pad, dilation, extent
+
+
+def channels():
+    groups = random.choice((1, 1, 2, 3))
+    return groups * some(1, 4), groups * some(1, 4), groups
+
+
+def batch():
+    return random.choice((0, 1, 1, 2, 3, 4, 5))
+
+
+def convolution(name, make, axes):
+    kernel, stride, pad, dilation, extent = windows(axes)
+    c, out, groups = channels()
+    bias = flag()
+    module = make(c, out, kernel, stride, pad, dilation, groups, bias)
+    how = dict(out=out, kernel=kernel, stride=stride, pad=pad, dilation=dilation, groups=groups, no_bias=not bias)
+    return Case(spell(name, **how), module, (torch.randn(batch(), c, *extent),))
+
+
+def conv1d():
+    return convolution("conv1d", nn.Conv1d, 1)
+
+
+def conv2d():
+    return convolution("conv2d", nn.Conv2d, 2)
+
+
+def transposed(name, make, axes):
+    kernel, stride, _, dilation, _ = windows(axes)
+    pad = tuple(some(0, d * (k - 1) // 2) for k, d in zip(kernel, dilation))
+    more = tuple(some(0, max(s, d) - 1) for s, d in zip(stride, dilation))
+    c, out, groups = channels()
+    bias = flag()
+    module = make(c, out, kernel, stride, pad, more, groups, bias, dilation)
+    how = dict(out=out, kernel=kernel, stride=stride, pad=pad, output_pad=more, dilation=dilation, groups=groups,
+               no_bias=not bias)
+    return Case(spell(name, **how), module, (torch.randn(batch(), c, *(some(1, 5) for _ in range(axes))),))
+
+
+def conv_transpose2d():
+    return transposed("conv_transpose2d", nn.ConvTranspose2d, 2)
+
+
+def linear():
+    out, bias = some(1, 9), flag()
+    shape = [batch() for _ in range(some(0, 3))] + [some(1, 9)]
+    return Case(spell("linear", out=out, no_bias=not bias), nn.Linear(shape[-1], out, bias), (torch.randn(shape),))
+
+
+def embedding():
+    rows, width, padding = some(2, 9), some(1, 6), flag()
+    k = some(-rows, rows - 1)
+    index = torch.randint(0, rows, [batch() for _ in range(some(1, 3))])
+    options = spell("embedding", rows=rows, width=width) + (" padding=%d" % k if padding else "")
+    return Case(options, nn.Embedding(rows, width, k if padding else None), (index,))
+
+
+def eps_and_momentum():
+    return random.choice(({}, {"eps": 0.001}, {"momentum": 0.3}, {"eps": 0.1, "momentum": 1.0}))
+
+
+# At least four numbers to a mean: of two, normalised, only the sign is left, and their gradient is all rounding.
+
+
+def batch_norm():
+    axes, affine, running, how = some(0, 2), flag(), flag() or flag(), eps_and_momentum()
+    shape = [some(4, 6), some(1, 5)] + [some(1, 5) for _ in range(axes)]
+    make = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d)[axes]
+    module = make(shape[1], affine=affine, track_running_stats=running, **how)
+    x = 2 * torch.randn(shape) + 1
+    return Case(spell("batch_norm", no_affine=not affine, no_running=not running, **how), module, (x,))
+
+
+def instance_norm():
+    axes, affine, running, how = some(1, 2), flag(), flag(), eps_and_momentum()
+    shape = [some(1, 4), some(1, 5), some(4, 7)] + [some(1, 5) for _ in range(axes - 1)]
+    module = (nn.InstanceNorm1d, nn.InstanceNorm2d)[axes - 1](shape[1], affine=affine, track_running_stats=running, **how)
+    x = 2 * torch.randn(shape) + 1
+    return Case(spell("instance_norm", affine=affine, running=running, **how), module, (x,))
+
+
+def layer_norm():
+    axes, affine, eps = some(1, 3), flag(), random.choice((1e-5, 0.01))
+    shape = [batch() for _ in range(some(0, 2))] + [some(4, 7)] + [some(1, 4) for _ in range(axes - 1)]
+    module = nn.LayerNorm(shape[-axes:], eps, affine)
+    return Case(spell("layer_norm", axes=axes, eps=eps, no_affine=not affine), module, (2 * torch.randn(shape) + 1,))
+
+
+def group_norm():
+    groups, affine, eps = some(1, 4), flag(), random.choice((1e-5, 0.01))
+    shape = [some(1, 4), groups * some(1, 3), some(4, 6)] + [some(1, 4) for _ in range(some(0, 1))]
+    module = nn.GroupNorm(groups, shape[1], eps, affine)
+    return Case(spell("group_norm", groups=groups, eps=eps, no_affine=not affine), module, (2 * torch.randn(shape) + 1,))
+
+
+def dropout():
+    """Compared out of training; see check_dropout."""
+    p = random.choice((0.1, 0.5, 0.9))
+    return Case(spell("dropout", p=p), nn.Dropout(p), (torch.randn(batch(), some(1, 9)),))
+
+
+LAYERS = (linear, embedding, conv1d, conv2d, conv_transpose2d, batch_norm, instance_norm, layer_norm, group_norm, dropout)
+
+# ---- PyTorch's side
+
+
+def unsettle(module):
+    """Parameters and running statistics that are not trivial, as after some training."""
+    for name, t in module.state_dict().items():
+        if name.endswith("running_var"):
+            t.uniform_(0.5, 2)
+        elif t.is_floating_point():
+            t.normal_(0.2, 0.5)
+
+
+def outputs(module, inputs):
+    y = module(*inputs)
+    return flatten(y)
+
+
+def flatten(y):
+    if torch.is_tensor(y):
+        return [y]
+    return [t for part in y if part is not None for t in flatten(part)]
+
+
+def reference(case, inputs, dy):
+    """What layers.c writes to OUT and STATE."""
+    case.module.zero_grad()
+    inputs = [x.clone().requires_grad_(x.is_floating_point()) for x in inputs]
+    y = outputs(case.module, inputs)
+    sum((t * d).sum() for t, d in zip(y, dy)).backward()
+    results = {"y%d" % k: t for k, t in enumerate(y)}
+    results.update({"dx%d" % k: x.grad for k, x in enumerate(inputs) if x.requires_grad})
+    results.update({"d.layer." + name: p.grad for name, p in case.module.named_parameters()})
+    results.update({"layer." + name: t for name, t in case.module.state_dict().items()})
+    return {name: t.detach() for name, t in results.items()}
+
+
+# ---- this side
+
+
+def run(folder, options, inputs, dy, state):
+    tensors = {"x%d" % k: x for k, x in enumerate(inputs)}
+    tensors.update({"dy%d" % k: d for k, d in enumerate(dy)})
+    tensors.update({"state.layer." + name: t for name, t in state.items()})
+    paths = [folder + "/" + name for name in ("in.safetensors", "out.safetensors", "state.safetensors")]
+    write_safetensors(paths[0], tensors)
+    subprocess.run([sys.argv[1], options, *paths], check=True)
+    return read_safetensors(paths[1]), read_safetensors(paths[2])
+
+
+# ---- comparing
+
+
+def difference(ours, theirs):
+    """Of the largest number; infinite if the shapes differ or something is not a number."""
+    if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
+        return float("inf")
+    if theirs.numel() == 0:
+        return 0.0
+    error, size = (ours.double() - theirs.double()).abs().max().item(), theirs.double().abs().max().item()
+    if error == 0:
+        return 0.0
+    return error / size if size > 0 and error == error else float("inf")
+
+
+def verdict(what, ours, theirs, tolerance):
+    errors = {name: difference(ours[name], theirs[name]) for name in theirs if name in ours}
+    amiss = ["%s: %.1e" % (name, e) for name, e in errors.items() if not e <= tolerance]
+    amiss += [name + " is missing" for name in theirs if name not in ours]
+    amiss += [name + " is too many" for name in ours if name not in theirs]
+    if amiss or not errors:
+        print("WRONG %s: %s" % (what, "; ".join(amiss) or "nothing compared"))
+    return not amiss and bool(errors), max(errors.values(), default=0)
+
+
+def check(folder, case, dtype, training, own):
+    """With PyTorch's parameters, or with the layer's own first values, which PyTorch then takes."""
+    case.module.to(dtype).train(training)
+    inputs = [x.to(dtype) if x.is_floating_point() else x for x in case.inputs]
+    dy = [torch.randn_like(y) for y in outputs(case.module, inputs)]
+    if not own:
+        unsettle(case.module)
+    state = {name: t.clone() for name, t in case.module.state_dict().items()}
+    options = case.options + (" train=1" if training else "") + " seed=%d" % some(1, 1000)
+    results, after = run(folder, options, inputs, dy, {} if own else state)
+    if own:
+        begun = run(folder, options.replace(" train=1", ""), inputs, dy, {})[1]
+        case.module.load_state_dict({name[len("layer."):]: t for name, t in begun.items()}, strict=True)
+    shape = " ".join(str(list(x.shape)) for x in inputs)
+    what = "%s, x %s, %s%s" % (options, shape, dtype, ", own first values" if own else "")
+    return verdict(what, {**results, **after}, reference(case, inputs, dy), TOLERANCE[dtype])
+
+
+def check_layer(folder, draw, draws):
+    good, worst = True, {dtype: 0.0 for dtype in TOLERANCE}
+    for k in range(draws):
+        for dtype in TOLERANCE:
+            case = draw()
+            ok, error = check(folder, case, dtype, draw is not dropout and flag(), k % 4 == 3)
+            good, worst[dtype] = good and ok, max(worst[dtype], error)
+    print("%-5s %-20s %d draws, error up to %s" % ("ok" if good else "WRONG", draw.__name__, draws, ", ".join(
+        "%.1e in %s" % (error, str(dtype).split(".")[1]) for dtype, error in worst.items())))
+    return good
+
+
+# ---- what is random: dropout in training, first values
+
+
+def check_dropout(folder):
+    """Of 20000 a share p is dropped, within five standard deviations; the rest is scaled, and so is the gradient."""
+    good = True
+    for p in (0.1, 0.5, 0.8):
+        x, dy = torch.randn(200, 100).double(), torch.randn(200, 100).double()
+        results, _ = run(folder, "dropout p=%g train=1" % p, [x], [dy], {})
+        kept = results["y0"] != 0
+        right = torch.allclose(results["y0"], x * kept / (1 - p)) and torch.allclose(results["dx0"], dy * kept / (1 - p))
+        good = good and right and abs((~kept).double().mean().item() - p) < 5 * (p * (1 - p) / x.numel()) ** 0.5
+    print("%-5s dropout in training" % ("ok" if good else "WRONG"))
+    return good
+
+
+FIRST_VALUES = (
+    ("linear out=200", nn.Linear(300, 200), torch.zeros(1, 300)),
+    ("conv1d out=60 kernel=5 groups=2", nn.Conv1d(80, 60, 5, groups=2), torch.zeros(1, 80, 5)),
+    ("conv2d out=60 kernel=3,2", nn.Conv2d(50, 60, (3, 2)), torch.zeros(1, 50, 3, 2)),
+    ("conv_transpose2d out=60 kernel=3,2 groups=2", nn.ConvTranspose2d(50, 60, (3, 2), groups=2), torch.zeros(1, 50, 1, 1)),
+    ("embedding rows=200 width=100 padding=3", nn.Embedding(200, 100, 3), torch.zeros(1, dtype=torch.int64)),
+    ("batch_norm", nn.BatchNorm2d(7), torch.zeros(1, 7, 1, 1)),
+    ("instance_norm affine=1 running=1", nn.InstanceNorm2d(7, affine=True, track_running_stats=True), torch.zeros(1, 7, 1, 1)),
+    ("layer_norm axes=2", nn.LayerNorm((3, 4)), torch.zeros(1, 3, 4)),
+    ("group_norm groups=2", nn.GroupNorm(2, 6), torch.zeros(1, 6, 4)),
+)
+
+
+def check_first_values(folder, options, module, x):
+    """Mean and deviation as PyTorch's to what n numbers allow, and as far out as they, within 5 % (of biases, 25 %)."""
+    dy = [torch.zeros_like(y) for y in outputs(module.eval(), [x])]
+    ours = run(folder, options, [x], dy, {})[1]
+    good = True
+    for name, theirs in module.state_dict().items():
+        mine, theirs = ours["layer." + name].double(), theirs.double()
+        n, spread = theirs.numel(), theirs.std(unbiased=False).item()
+        near = mine.shape == theirs.shape and abs(mine.mean() - theirs.mean()) <= 7 * spread / n ** 0.5
+        slack = 0.05 if n > 1000 else 0.25
+        near = near and abs(mine.std(unbiased=False) - spread) <= slack * spread
+        near = near and abs(mine.abs().max() - theirs.abs().max()) <= (5 * slack if "emb" in options else slack) * theirs.abs().max()
+        if not near:
+            print("WRONG first values of %s: %s" % (options, name))
+        good = good and bool(near)
+    if "padding" in options:
+        good = good and ours["layer.weight"][3].abs().max().item() == 0
+    print("%-5s first values of %s" % ("ok" if good else "WRONG", options))
+    return good
+
+
+def main():
+    given = [int(word) for word in sys.argv[2:]]
+    seed, draws = given + [1, 12][len(given):]
+    random.seed(seed)
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        good = [check_layer(folder, draw, draws) for draw in LAYERS] + [check_dropout(folder)]
+        good += [check_first_values(folder, *case) for case in FIRST_VALUES]
+    print("%d of %d agree" % (sum(good), len(good)))
+    sys.exit(0 if all(good) else 1)
+
+
+main()
