@@ -13,7 +13,9 @@ enum { HZ__CHUNK_BITS = 8, HZ__CHUNK = 1 << HZ__CHUNK_BITS, HZ__SCOPE_MAX = 256 
 
 typedef struct hz__name {
     const char *text; /* in the tape's arena */
-    uint32_t id;      /* the node it names */
+    uint32_t id;      /* the node it names; 0: not made yet */
+    hz_make_fn make;  /* of a name for later */
+    const void *data;
 } hz__name;
 
 struct hz_tape {

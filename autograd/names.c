@@ -52,21 +52,40 @@ static bool grow_names(hz_tape *t) {
     return true;
 }
 
-hz_var hz_name(hz_var x, const char *name) {
-    if (!hz_ok(x)) return x;
-    hz_tape *t = x.tape;
-    if (!*name && !t->scope_len)
-        return hz_tape_fail(t, HZ_EINVAL, "hz_name: an empty name outside any scope");
+/* A new entry for name in the current scope; NULL, with the error recorded, if that cannot be. */
+static hz__name *add_name(hz_tape *t, const char *name) {
     char full[2 * HZ__SCOPE_MAX];
     int n = snprintf(full, sizeof full, "%s%s%s", t->scope, t->scope_len && *name ? "." : "", name);
-    if (n < 0 || (size_t)n >= sizeof full)
-        return hz_tape_fail(t, HZ_EINVAL, "hz_name: \"%.40s…\" is longer than %d characters", name,
-                            2 * HZ__SCOPE_MAX - 1);
-    char *text = grow_names(t) ? hz_arena_strdup(&t->arena, full) : NULL;
-    if (!text) return hz_tape_fail(t, HZ_ENOMEM, "hz_name: no memory for \"%.40s\"", name);
-    t->name[t->n_names++] = (hz__name){text, x.id};
-    hz__node(t, x.id)->name = text;
+    if (n == 0)
+        hz_tape_fail(t, HZ_EINVAL, "hz_name: an empty name outside any scope");
+    else if (n < 0 || (size_t)n >= sizeof full)
+        hz_tape_fail(t, HZ_EINVAL, "hz_name: \"%.40s…\" is longer than %d characters", name,
+                     2 * HZ__SCOPE_MAX - 1);
+    else {
+        char *text = grow_names(t) ? hz_arena_strdup(&t->arena, full) : NULL;
+        if (text) {
+            t->name[t->n_names] = (hz__name){.text = text};
+            return &t->name[t->n_names++];
+        }
+        hz_tape_fail(t, HZ_ENOMEM, "hz_name: no memory for \"%.40s\"", name);
+    }
+    return NULL;
+}
+
+hz_var hz_name(hz_var x, const char *name) {
+    hz__name *n = hz_ok(x) ? add_name(x.tape, name) : NULL;
+    if (!n) return hz_ok(x) ? hz_none(x.tape) : x;
+    n->id = x.id;
+    hz__node(x.tape, x.id)->name = n->text;
     return x;
+}
+
+void hz_name_later(hz_tape *t, const char *name, hz_make_fn make, const void *data, size_t size) {
+    if (t->error.code) return;
+    void *copy = hz_arena_copy(&t->arena, data, size);
+    hz__name *n = copy ? add_name(t, name) : NULL;
+    if (n) n->make = make, n->data = copy;
+    if (!copy) hz_tape_fail(t, HZ_ENOMEM, "hz_name: no memory for \"%.40s\"", name);
 }
 
 hz_var hz_namef(hz_var x, const char *format, ...) {
@@ -89,15 +108,25 @@ static bool same_name(const char *a, const char *b) {
     return *a == *b;
 }
 
+/* The variable of name number k. One for later is made now, unless it was and its node is still there. */
+static hz_var named(hz_tape *t, uint32_t k) {
+    const hz__name n = t->name[k];
+    if (!n.make || (n.id && n.id < t->size && hz__node(t, n.id)->name == n.text)) return (hz_var){t, n.id};
+    hz_var x = n.make(t, n.data);
+    t->name[k].id = x.id;
+    if (hz_ok(x)) hz__node(t, x.id)->name = n.text;
+    return x;
+}
+
 hz_var hz_lookup(hz_tape *t, const char *name) {
     for (uint32_t k = t->n_names; k-- > 0;)
-        if (same_name(t->name[k].text, name)) return (hz_var){t, t->name[k].id};
+        if (same_name(t->name[k].text, name)) return named(t, k);
     return hz_none(t);
 }
 
 const char *hz_tape_name(hz_tape *t, uint32_t k, hz_var *x) {
     if (k >= t->n_names) return NULL;
-    if (x) *x = (hz_var){t, t->name[k].id};
+    if (x) *x = named(t, k);
     return t->name[k].text;
 }
 

@@ -123,13 +123,18 @@ const hz_pool *hz_tape_pool(const hz_tape *t); /* for hz_pool_get_stats */
 hz_var hz_name(hz_var x, const char *name);
 hz_var hz_namef(hz_var x, const char *format, ...) HZ_PRINTF(2, 3);
 
+/* Name what is not on the tape yet: whoever looks the name up first has make(t, data) record it. For values that a network
+ * can do without, but somebody may ask for. data, size bytes, is copied. What a rewind takes away is made again. */
+typedef hz_var (*hz_make_fn)(hz_tape *t, const void *data);
+void hz_name_later(hz_tape *t, const char *name, hz_make_fn make, const void *data, size_t size);
+
 /* Scopes nest; what was pushed is popped under the same name. An error of an op recorded inside names the scope;
  * hz_name(x, "") gives x the name of the scope itself. */
 void hz_scope_push(hz_tape *t, const char *name);
 void hz_scope_pop(hz_tape *t, const char *name);
 
 /* The variable of that name, the latest if several; '.' and '/' are the same. Records HZ_ENOTFOUND, with the
- * nearest names, and returns the inert variable if there is none. hz_lookup does not record. */
+ * nearest names, and returns the inert variable if there is none. hz_lookup records no error. */
 hz_var hz_find(hz_tape *t, const char *name);
 hz_var hz_lookup(hz_tape *t, const char *name);
 

@@ -86,7 +86,7 @@ static bool check_input(const hz_onnx *net, const char *path, hz_preprocess *p, 
 static bool open_onnx(const char *path, const hz_allocator *alloc, hz_model *model, hz_error *err) {
     hz_model m = {.arch = &onnx_arch, .preprocess = onnx_arch.preprocess};
     if (!hz_onnx_open(path, alloc, &m.onnx, err)) return false;
-    if (!check_input(m.onnx, path, &m.preprocess, err)) {
+    if (!check_input(m.onnx, path, &m.preprocess, err) || !hz_onnx_fold_batch_norm(m.onnx, err)) {
         hz_onnx_close(m.onnx);
         return false;
     }

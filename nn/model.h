@@ -49,7 +49,7 @@ typedef struct hz_model {
     const hz_arch *arch;      /* never NULL once open; for ONNX one named "onnx" without a forward */
     hz_preprocess preprocess; /* a copy of arch->preprocess, complete, for the caller to change */
     hz_weights *weights;      /* NULL for ONNX */
-    hz_onnx *onnx;            /* NULL unless ONNX */
+    hz_onnx *onnx;            /* NULL unless ONNX; its batch norm folded */
 } hz_model;
 
 /* spec is "ARCH:PATH", PATH as for hz_weights_open, or the path of an .onnx file. "ARCH" alone takes the weights that come

@@ -33,6 +33,11 @@ void hz_onnx_close(hz_onnx *m) {
     (void)m;
 }
 
+bool hz_onnx_fold_batch_norm(hz_onnx *m, hz_error *err) {
+    (void)m;
+    return refuse("fold", err);
+}
+
 bool hz_onnx_is_unsupported(const hz_error *err, const char **what) {
     (void)err, (void)what;
     return false;

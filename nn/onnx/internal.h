@@ -97,10 +97,12 @@ const hz__mapping *hz__mapping_of(const char *type, int opset);
 typedef struct hz__onnx_node {
     const Onnx__NodeProto *proto;
     const hz__mapping *mapping;
-    uint32_t *in, *out; /* slots; 0: left out */
-    hz__array tensor;   /* the attribute that is a tensor, decoded; type 0: there is none */
-    int opset;          /* a function may have another one than the model */
-    uint32_t guard;     /* guard number 1 … n_guards that must let it run; 0: none */
+    uint32_t *in, *out;                 /* slots; 0: left out */
+    hz__array tensor;                   /* the attribute that is a tensor, decoded; type 0: there is none */
+    int opset;                          /* a function may have another one than the model */
+    uint32_t guard;                     /* guard number 1 … n_guards that must let it run; 0: none */
+    const struct hz__onnx_node *folded; /* computes the same without what is `spared`; NULL: run as it is */
+    bool spared;                        /* needed by a node alone that has a folded form */
 } hz__onnx_node;
 
 /* Nodes of a branch run if the guard around it lets them and the condition is as wanted. */
@@ -128,6 +130,8 @@ struct hz_onnx {
     size_t n_nodes;
     hz__guard *guard; /* number 1 is guard[0] */
     uint32_t n_guards;
+    hz__array *derived; /* parameters made of others, in slots first_derived … n_slots−1, without a name */
+    uint32_t first_derived;
 };
 
 /* Fill node and guard from the graph: functions and branches as plain nodes. */
@@ -202,6 +206,9 @@ int64_t hz__int_at(const hz_tensor *t, int64_t i);
 /* Axes that may be negative, as a mask; n < 0 or 0: none. */
 bool hz__axes(hz__call *c, const int64_t *axis, int n, int rank, hz_axes *mask);
 bool hz__axis(hz__call *c, int64_t axis, int rank, int *out);
+
+/* A BatchNormalization by given statistics, of whose outputs only the first is asked for. */
+bool hz__is_fixed_batch_norm(const hz__call *c);
 
 /* Failures: `Conv "conv1": …`; refusals begin with "unsupported: ". */
 hz_var hz__bad(hz__call *c, const char *format, ...) HZ_PRINTF(2, 3);

@@ -23,18 +23,28 @@ static void batch_norm_training(hz__call *c, double eps) {
     if (hz__wants(c, 2)) hz__give(c, 2, running(hz__arg(c, 4), hz_var_of(x, axes, false), momentum));
 }
 
+static bool is_training(const hz__call *c) {
+    return c->node->opset < 7 ? hz__attr_int(c, "is_test", 0) == 0 : hz__attr_int(c, "training_mode", 0) != 0;
+}
+
 static void batch_norm(hz__call *c) {
     double eps = hz__attr_float(c, "epsilon", 1e-5);
-    bool training =
-        c->node->opset < 7 ? hz__attr_int(c, "is_test", 0) == 0 : hz__attr_int(c, "training_mode", 0) != 0;
     if (hz__attr_int(c, "spatial", 1) == 0)
         hz__refuse(c, "with statistics for every pixel");
-    else if (training)
+    else if (is_training(c))
         batch_norm_training(c, eps);
     else
         hz__give(c, 0,
                  hz_batch_norm_infer(hz__arg(c, 0), hz__arg(c, 1), hz__arg(c, 2), hz__arg(c, 3),
                                      hz__arg(c, 4), eps));
+}
+
+bool hz__is_fixed_batch_norm(const hz__call *c) {
+    if (c->node->mapping->run != batch_norm || is_training(c) || hz__attr_int(c, "spatial", 1) == 0)
+        return false;
+    for (int k = 1; k < (int)c->node->proto->n_output; k++)
+        if (hz__wants(c, k)) return false;
+    return hz__wants(c, 0);
 }
 
 /* ---- InstanceNormalization, GroupNormalization ---- */

@@ -47,6 +47,13 @@ bool hz_onnx_open_memory(const void *data, size_t size, const hz_allocator *allo
 
 void hz_onnx_close(hz_onnx *m); /* NULL is legal */
 
+/* For inference: fold every BatchNormalization with given statistics into the Conv before it, if that has no other user and
+ * both have constant parameters. The output of the Conv is then made only when its name is asked for, by hz_find or
+ * hz_unit; gradients of it are as before, but none arrive at it, nor at the parameters that were folded, from what comes
+ * after. Call it once, before the first run, and not to train. Memory: as much again as the weights of these Convs.
+ * hz_onnx_run_f64 goes on without. */
+bool hz_onnx_fold_batch_norm(hz_onnx *m, hz_error *err);
+
 /* True for an error, of hz_onnx_open or of a tape, that says the file is sound but more than this library can do; *what
  * (may be NULL) points behind the word "unsupported: " in its text. */
 bool hz_onnx_is_unsupported(const hz_error *err, const char **what);

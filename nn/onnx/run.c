@@ -288,14 +288,58 @@ static bool is_on(const hz__call *c, uint32_t guard) {
     return true;
 }
 
-static void run_node(hz__call *c) {
+static void run_mapping(hz__call *c) {
     char scope[128];
-    if (!is_on(c, c->node->guard) || (!c->mapping->lazy && has_inert_input(c))) return;
     snprintf(scope, sizeof scope, "%.40s %.80s", type_of(c).s, name_of(c).s);
     hz_scope_push(c->t, scope);
     c->mapping->run(c);
     hz_scope_pop(c->t, scope);
     check_outputs(c);
+}
+
+static void set_node(hz__call *c, const hz__onnx_node *n) {
+    c->node = n, c->mapping = n->mapping;
+}
+
+/* ---- nodes that folding has made needless: recorded when their name is asked for ---- */
+
+enum { SPARED_INPUTS = 3 };
+
+typedef struct spared {
+    const hz_onnx *model;
+    const hz__onnx_node *node;
+    hz__value in[SPARED_INPUTS];
+} spared;
+
+static hz_var record_spared(hz_tape *t, const void *data) {
+    const spared *s = data;
+    hz__value *value = hz_alloc0(&s->model->alloc, s->model->n_slots * sizeof *value);
+    if (!value) return hz_tape_fail(t, HZ_ENOMEM, "no memory to run a node");
+    hz__call c = {.model = s->model, .t = t, .value = value};
+    set_node(&c, s->node);
+    for (int k = 0; k < hz__n_args(&c); k++) value[s->node->in[k]] = s->in[k];
+    run_mapping(&c);
+    hz_var y = value[s->node->out[0]].var;
+    hz_free(&s->model->alloc, value);
+    return y;
+}
+
+static void leave_for_later(hz__call *c) {
+    spared s = {.model = c->model, .node = c->node};
+    for (int k = 0; k < hz__n_args(c) && k < SPARED_INPUTS; k++) s.in[k] = c->value[c->node->in[k]];
+    hz_name_later(c->t, c->model->name[c->node->out[0]], record_spared, &s, sizeof s);
+}
+
+/* ---- all nodes ---- */
+
+static void run_node(hz__call *c) {
+    if (c->node->folded && !c->wide) set_node(c, c->node->folded);
+    if (!is_on(c, c->node->guard) || (!c->mapping->lazy && has_inert_input(c))) return;
+    if (c->node->spared && !c->wide) {
+        leave_for_later(c);
+        return;
+    }
+    run_mapping(c);
     name_outputs(c);
 }
 
@@ -303,6 +347,10 @@ static void give_leaves(const hz__call *c, const hz_var *in) {
     const hz_onnx *m = c->model;
     for (uint32_t s = 1; s <= m->n_parameters; s++)
         c->value[s] = (hz__value){hz_name(hz__leaf(c, &m->parameter[s]), m->name[s]), m->parameter[s].type};
+    for (uint32_t s = m->first_derived; s && s < m->n_slots; s++) {
+        const hz__array *a = &m->derived[s - m->first_derived];
+        c->value[s] = (hz__value){hz__leaf(c, a), a->type};
+    }
     for (int k = 0; k < m->n_inputs; k++) {
         int declared = hz__declared_type(m->input_info[k]);
         hz_dtype dtype = hz_value(in[k])->dtype;
@@ -324,7 +372,7 @@ static size_t run_limit(const hz_onnx *m, const hz_tape *t, const hz_var *in) {
 static void run_nodes(hz__call *c) {
     const hz_onnx *m = c->model;
     for (size_t k = 0; k < m->n_nodes && hz_tape_ok(c->t, NULL); k++) {
-        c->node = &m->node[k], c->mapping = m->node[k].mapping;
+        set_node(c, &m->node[k]);
         run_node(c);
     }
 }

@@ -177,6 +177,65 @@ Test(tape, a_variable_may_have_two_names_and_a_name_two_variables) {
     cr_assert_eq(hz_find(t, "linear").id, later.id);
 }
 
+/* ---- names for later ---- */
+
+typedef struct doubling {
+    hz_var x;
+    int *made; /* how often */
+} doubling;
+
+static hz_var make_double(hz_tape *tape, const void *data) {
+    const doubling *d = data;
+    (void)tape;
+    ++*d->made;
+    return hz_scale(d->x, 2);
+}
+
+Test(tape, what_is_named_for_later_is_made_when_it_is_looked_up) {
+    int made = 0;
+    doubling d = {matrix(), &made};
+    hz_name_later(t, "double", make_double, &d, sizeof d);
+    d.made = NULL; /* it was copied */
+    uint32_t size = hz_tape_size(t);
+    cr_assert_eq(made, 0);
+    hz_var y = hz_find(t, "double");
+    cr_assert_eq(made, 1);
+    cr_assert_eq(y.id, size);
+    cr_assert_eq(hz_get_flat(hz_value(y), 2), 6);
+    cr_assert_str_eq(hz_node_of(y)->name, "double");
+    cr_assert_eq(hz_lookup(t, "double").id, y.id);
+    cr_assert_eq(made, 1);
+}
+
+Test(tape, what_was_named_for_later_outlives_a_rewind) {
+    int made = 0;
+    const doubling d = {matrix(), &made};
+    hz_scope_push(t, "scope");
+    hz_name_later(t, "double", make_double, &d, sizeof d);
+    hz_scope_pop(t, "scope");
+    hz_mark mark = hz_tape_mark(t);
+    hz_var y;
+    cr_assert_str_eq(hz_tape_name(t, 0, &y), "scope.double");
+    cr_assert(hz_ok(y));
+    hz_tape_rewind(t, mark);
+    hz_name(hz_relu(d.x), "in its place");
+    hz_var again = hz_find(t, "scope/double");
+    cr_assert_eq(made, 2);
+    cr_assert_eq(hz_get_flat(hz_value(again), 3), -8);
+    hz_tape_reset(t);
+    cr_assert_not(hz_ok(hz_lookup(t, "scope/double")));
+}
+
+Test(tape, a_later_name_that_cannot_be_made_says_why) {
+    int made = 0;
+    const doubling d = {matrix(), &made};
+    hz_name_later(t, "double", make_double, &d, sizeof d);
+    hz_tape_fail(t, HZ_EINVAL, "the first failure");
+    cr_assert_not(hz_ok(hz_lookup(t, "double")));
+    hz_tape_clear_error(t);
+    cr_assert(hz_ok(hz_lookup(t, "double")));
+}
+
 Test(tape, an_empty_name_is_the_scope_itself) {
     hz_scope_push(t, "conv1");
     hz_var x = hz_name(matrix(), "");

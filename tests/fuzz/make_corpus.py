@@ -96,6 +96,9 @@ def seeds():
     branch = [graph([node("Relu x > h")], outputs=[value("h", [])]), graph([node("Neg x > h")], outputs=[value("h", [])])]
     yield "conv", model([node("Conv x w > c", pads=[1, 1, 1, 1]), node("Relu c > r"), node("MaxPool r > y", kernel_shape=[2, 2])],
                         parameters=[kernel()])
+    # Of an odd size: see fuzz_onnx.c.
+    yield "folded", model([node("Conv x w > conv", pads=[1, 1, 1, 1]), node("BatchNormalization conv of of of of > n"), node("Relu n > y")],
+                          parameters=[kernel(), tensor("of", [0.5, 1.5])])
     yield "same", model([node("Conv x w > c", auto_pad="SAME_UPPER", strides=[2, 2], dilations=[1, 2]), node("Clip c lo hi > y")],
                         parameters=[kernel(), tensor("lo", [0.0], []), tensor("hi", [6.0], [])])
     yield "transpose", model([node("ConvTranspose x w > y", strides=[2, 2], output_padding=[1, 0], group=1)], parameters=[kernel()])

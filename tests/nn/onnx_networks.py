@@ -98,8 +98,8 @@ def torchvision(name, size=96, **how):
 
 NETWORKS = {
     "alexnet": torchvision("alexnet", 224),
-    "vgg11": torchvision("vgg11", 224),
-    "vgg13_bn": torchvision("vgg13_bn", 224),
+    "vgg11": torchvision("vgg11"),
+    "vgg13_bn": torchvision("vgg13_bn"),
     "resnet18": torchvision("resnet18"),
     "resnet50": torchvision("resnet50"),
     "resnext50_32x4d": torchvision("resnext50_32x4d"),

@@ -207,6 +207,105 @@ Test(onnx, opens_as_a_model_whose_scores_are_before_softmax) {
     unlink(s.path);
 }
 
+/* ---- batch norm folded ---- */
+
+/* Two convolutions, each with its batch norm and Relu; the first has a bias, the second's output goes to two users if
+ * `shared`. */
+static model_file norm_model(bool shared) {
+    static const float w1[] = {1, 0.5F, -1, 0.25F, 2, -0.5F}, w2[] = {1, -1, 0.5F, 2},
+                       bias[] = {0.5F, -0.25F};
+    static const float gamma[] = {1.5F, -0.5F}, beta[] = {0.1F, 0.2F}, mean[] = {0.3F, -0.4F},
+                       var[] = {0.5F, 2};
+    model_file m = model_new(13);
+    model_input(&m, "image", FLOAT, HZ_DIMS(-1, 3, 8, 8));
+    model_parameter(&m, "w1", FLOAT, HZ_DIMS(2, 3, 1, 1), w1, sizeof w1);
+    model_parameter(&m, "w2", FLOAT, HZ_DIMS(2, 2, 1, 1), w2, sizeof w2);
+    model_parameter(&m, "bias", FLOAT, HZ_DIMS(2), bias, sizeof bias);
+    model_parameter(&m, "gamma", FLOAT, HZ_DIMS(2), gamma, sizeof gamma);
+    model_parameter(&m, "beta", FLOAT, HZ_DIMS(2), beta, sizeof beta);
+    model_parameter(&m, "mean", FLOAT, HZ_DIMS(2), mean, sizeof mean);
+    model_parameter(&m, "var", FLOAT, HZ_DIMS(2), var, sizeof var);
+    model_node(&m, "Conv", "conv1", "image w1 bias", "conv1");
+    model_node(&m, "BatchNormalization", "norm1", "conv1 gamma beta mean var", "norm1");
+    model_node(&m, "Relu", "relu1", "norm1", "relu1");
+    model_node(&m, "Conv", "conv2", "relu1 w2", "conv2");
+    model_node(&m, "BatchNormalization", "norm2", "conv2 gamma beta mean var", "norm2");
+    model_node(&m, "Add", "add", shared ? "norm2 conv2" : "norm2 relu1", "add");
+    model_node(&m, "Relu", "relu2", "add", "relu2");
+    model_output(&m, "relu2");
+    return m;
+}
+
+/* The norm model on a tape, folded or not. */
+static recorded record_norms(bool shared, bool folded) {
+    static float image[3 * 8 * 8];
+    model_file m = norm_model(shared);
+    recorded r = {.net = open_model(&m), .t = hz_tape_new(NULL)};
+    hz_error err = {.code = HZ_OK};
+    for (int k = 0; k < 3 * 8 * 8; k++) image[k] = (float)(k * 37 % 19) / 9 - 1;
+    const hz_tensor x = hz_tensor_of(image, HZ_F32, HZ_DIMS(1, 3, 8, 8));
+    cr_assert(!folded || hz_onnx_fold_batch_norm(r.net, &err), "%s", err.text);
+    cr_assert(!folded || hz_onnx_fold_batch_norm(r.net, &err), "a second time: %s", err.text);
+    r.x = hz_input(r.t, &x);
+    hz_onnx_run(r.net, r.t, &r.x, &r.y);
+    cr_assert(hz_tape_ok(r.t, &err), "%s", err.text);
+    return r;
+}
+
+static int count_norms(const recorded *r) {
+    int n = 0;
+    for (uint32_t id = 1; id < hz_tape_size(r->t); id++)
+        n += hz_node_of(hz_at(r->t, id))->op == &hz_op_batch_norm_infer;
+    return n;
+}
+
+static void assert_close(hz_var a, hz_var b, const char *what) {
+    cr_assert(hz_ok(a) && hz_ok(b), "%s", what);
+    cr_assert(hz_same_shape(hz_value(a), hz_value(b)), "%s", what);
+    for (int64_t k = 0; k < hz_numel(hz_value(a)); k++)
+        cr_assert_float_eq(hz_get_flat(hz_value(a), k), hz_get_flat(hz_value(b), k), 2e-6, "%s [%d]", what,
+                           (int)k);
+}
+
+Test(onnx, folding_changes_no_value_and_no_gradient) {
+    static const char *const names[] = {"conv1", "norm1", "relu1", "conv2", "norm2", "relu2"};
+    recorded plain = record_norms(false, false), folded = record_norms(false, true);
+    cr_assert_eq(count_norms(&plain), 2);
+    cr_assert_eq(count_norms(&folded), 0);
+    assert_close(folded.y, plain.y, "output");
+    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+        char unit[32];
+        assert_close(hz_find(folded.t, names[k]), hz_find(plain.t, names[k]), names[k]);
+        snprintf(unit, sizeof unit, "%s[1,argmax]", names[k]);
+        for (int r = 0; hz_rule_names[r]; r++) {
+            const hz_rules *rules = k < 2 ? NULL : hz_rules_named(hz_rule_names[r]);
+            assert_close(hz_grad1(hz_unit(folded.t, unit), folded.x, rules),
+                         hz_grad1(hz_unit(plain.t, unit), plain.x, rules), unit);
+        }
+    }
+    forget(&plain);
+    forget(&folded);
+}
+
+Test(onnx, a_convolution_that_others_use_is_not_folded) {
+    recorded plain = record_norms(true, false), folded = record_norms(true, true);
+    cr_assert_eq(count_norms(&folded), 1);
+    assert_close(folded.y, plain.y, "output");
+    forget(&plain);
+    forget(&folded);
+}
+
+Test(onnx, in_f64_nothing_is_folded) {
+    recorded r = record_norms(false, true);
+    hz_tape_reset(r.t);
+    double image[3 * 8 * 8] = {1, 2, 3};
+    const hz_tensor x = hz_tensor_of(image, HZ_F64, HZ_DIMS(1, 3, 8, 8));
+    hz_var in = hz_input(r.t, &x);
+    cr_assert(hz_onnx_run_f64(r.net, r.t, &in, NULL));
+    cr_assert_eq(count_norms(&r), 2);
+    forget(&r);
+}
+
 /* The example of the ONNX specification, one axis of it. */
 Test(onnx, resize_without_aliasing_widens_its_filter) {
     static const float values[] = {1, 2, 3, 4}, scale = 0.6F;
@@ -539,14 +638,14 @@ Test(onnx, a_small_file_cannot_ask_for_much_memory) {
 
 Test(onnx, every_failing_allocation_is_survived) {
     scratch s = scratch_path("alloc.onnx");
-    model_file m = small_model();
+    model_file m = norm_model(false);
     model_write(&m, s.path);
     for (int k = 1;; k++) {
         faulty f = {.fail_at = k};
         const hz_allocator alloc = {faulty_alloc, faulty_free, &f};
         hz_onnx *net;
         hz_error err = {.code = HZ_OK};
-        bool ok = hz_onnx_open(s.path, &alloc, &net, &err);
+        bool ok = hz_onnx_open(s.path, &alloc, &net, &err) && hz_onnx_fold_batch_norm(net, &err);
         hz_onnx_close(net);
         cr_assert_eq(f.live, 0, "call %d leaks", k);
         if (ok) break;
