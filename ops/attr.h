@@ -46,7 +46,7 @@ typedef struct hz_attr_cumsum {
     bool exclusive, reverse;
 } hz_attr_cumsum;
 
-/* normalize, its adjoint, normalize_affine. The axes come first, as in the attributes of softmax. */
+/* normalize, normalize_affine and their adjoints. The axes come first, as in the attributes of softmax. */
 typedef struct hz_attr_normalization {
     hz_axes axes;
     double eps;

@@ -16,6 +16,34 @@ bool hz__normalization_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
     return hz__along_shape(n, out, err) && hz__check_eps(a->eps, err);
 }
 
+bool hz__affine_shape(const hz_node *n, int first, hz_tensor *out, hz_error *err) {
+    const hz_attr_normalization *a = n->attr;
+    hz_axes mask;
+    hz_tensor ignored;
+    if (!hz_shape_float(n, out, err) || !hz__axes_resolve(out->rank, a->axes, &mask, err)) return false;
+    for (int i = first; i < n->n_in; i++) {
+        const hz_tensor *p = hz_in(n, i);
+        if (p->dtype != out->dtype || !hz_view_broadcast(p, out->rank, out->dim, &ignored, NULL))
+            return hz_fail(err, HZ_ESHAPE, "%s %s %s does not broadcast to input %s %s",
+                           i == first ? "gamma" : "beta", hz_dtype_name(p->dtype), hz_shape_str(p).s,
+                           hz_dtype_name(out->dtype), hz_shape_str(out).s);
+    }
+    return hz__check_eps(a->eps, err);
+}
+
+/* Of a parameter, what stands against what x̂ needs of x. */
+bool hz__affine_reach(const hz_node *n, int i, const hz_box *out, hz_box *in) {
+    const hz_tensor *p = hz_in(n, i);
+    const int skip = n->value.rank - p->rank;
+    if (hz_same_shape(p, &n->value)) return hz__along_reach(n, i, out, in);
+    for (int k = 0; k < p->rank; k++) {
+        const bool repeated = p->dim[k] != n->value.dim[k + skip];
+        in->lo[k] = repeated ? 0 : out->lo[k + skip];
+        in->hi[k] = repeated ? 1 : out->hi[k + skip];
+    }
+    return true;
+}
+
 hz_axes hz__all_but_channels(const hz_tensor *x) {
     return ((hz_axes)((1u << x->rank) - 1)) & ~HZ_AXIS(1);
 }

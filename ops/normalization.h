@@ -8,6 +8,13 @@
 
 bool hz__normalization_shape(const hz_node *n, hz_tensor *out, hz_error *err);
 
+/* The same where gamma and beta, the inputs from `first` on, broadcast to input 0. */
+bool hz__affine_shape(const hz_node *n, int first, hz_tensor *out, hz_error *err);
+bool hz__affine_reach(const hz_node *n, int i, const hz_box *out, hz_box *in);
+
+/* The derivative in x of gu = normalize_grad(x, u), for its cotangent v. */
+hz_var hz__normalize_grad_in_x(hz_var x, hz_var u, hz_var gu, hz_var v, const hz_attr_normalization *a);
+
 /* eps is a number and not negative. */
 bool hz__check_eps(double eps, hz_error *err);
 

@@ -1,6 +1,6 @@
 /* normalize_affine.c: y = x̂·gamma + beta with x̂ = normalize(x), in one pass: what layer norm and batch norm are.
  *
- *   dx = normalize_grad(x, dy·gamma),   dgamma = Σ dy·x̂,   dbeta = Σ dy
+ *   dx = normalize_affine_grad(x, dy, gamma),   dgamma = Σ dy·x̂,   dbeta = Σ dy
  *
  * the sums over what gamma and beta are repeated along.
  *
@@ -11,19 +11,7 @@
 enum { X, GAMMA, BETA };
 
 static bool normalize_affine_shape(const hz_node *n, hz_tensor *out, hz_error *err) {
-    static const char *const name[] = {"input", "gamma", "beta"};
-    const hz_attr_normalization *a = n->attr;
-    hz_axes mask;
-    hz_tensor ignored;
-    if (!hz_shape_float(n, out, err) || !hz__axes_resolve(out->rank, a->axes, &mask, err)) return false;
-    for (int i = GAMMA; i <= BETA; i++) {
-        const hz_tensor *p = hz_in(n, i);
-        if (p->dtype != out->dtype || !hz_view_broadcast(p, out->rank, out->dim, &ignored, NULL))
-            return hz_fail(err, HZ_ESHAPE, "%s %s %s does not broadcast to input %s %s", name[i],
-                           hz_dtype_name(p->dtype), hz_shape_str(p).s, hz_dtype_name(out->dtype),
-                           hz_shape_str(out).s);
-    }
-    return hz__check_eps(a->eps, err);
+    return hz__affine_shape(n, GAMMA, out, err);
 }
 
 static bool normalize_affine_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
@@ -37,22 +25,9 @@ static hz_var normalize_affine_vjp(const hz_node *n, int i, hz_var dy) {
     const hz_attr_normalization *a = n->attr;
     hz_var x = n->in[X], gamma = n->in[GAMMA];
     const hz_tensor *p = hz_value(gamma);
-    if (i == X) return hz_normalize_grad(x, hz_mul(dy, gamma), a->axes, a->eps);
+    if (i == X) return hz_normalize_affine_grad(x, dy, gamma, a->axes, a->eps);
     if (i == GAMMA) return hz_normalize_dot(x, dy, a->axes, a->eps, p->rank, p->dim);
     return hz__sum_like(dy, n->in[BETA]);
-}
-
-/* Of gamma and beta, what stands against what x̂ needs of x. */
-static bool normalize_affine_reach(const hz_node *n, int i, const hz_box *out, hz_box *in) {
-    const hz_tensor *p = hz_in(n, i);
-    const int skip = n->value.rank - p->rank;
-    if (i == X) return hz__along_reach(n, X, out, in);
-    for (int k = 0; k < p->rank; k++) {
-        const bool repeated = p->dim[k] != n->value.dim[k + skip];
-        in->lo[k] = repeated ? 0 : out->lo[k + skip];
-        in->hi[k] = repeated ? 1 : out->hi[k + skip];
-    }
-    return true;
 }
 
 static hz_var call(hz_tape *t, const hz_var *x) {
@@ -110,7 +85,7 @@ const hz_op hz_op_normalize_affine = {.name = "normalize_affine",
                                       .shape = normalize_affine_shape,
                                       .forward = normalize_affine_forward,
                                       .vjp = normalize_affine_vjp,
-                                      .reach = normalize_affine_reach,
+                                      .reach = hz__affine_reach,
                                       .crop = hz__along_crop,
                                       .samples = samples,
                                       .n_samples = HZ__COUNT(samples)};

@@ -16,7 +16,8 @@
 
 static bool normalize_grad_forward(const hz_node *n, const hz_exec *ex, hz_error *err) {
     const hz_attr_normalization *a = n->attr;
-    return hz_normalize_grad_map(ex, hz_in(n, 0), hz_in(n, 1), hz__along_mask(n), a->eps, &n->value, err);
+    return hz_normalize_grad_map(ex, hz_in(n, 0), NULL, hz_in(n, 1), hz__along_mask(n), a->eps, &n->value,
+                                 err);
 }
 
 /* mean(p·q), broadcasting against x */
@@ -24,17 +25,20 @@ static hz_var mean_of_product(hz_var p, hz_var q, hz_axes axes) {
     return hz_mean(hz_mul(p, q), axes, true);
 }
 
-static hz_var normalize_grad_vjp(const hz_node *n, int i, hz_var v) {
-    const hz_attr_normalization *a = n->attr;
-    hz_var x = n->in[0], u = n->in[1], gu = n->out;
+hz_var hz__normalize_grad_in_x(hz_var x, hz_var u, hz_var gu, hz_var v, const hz_attr_normalization *a) {
     hz_var gv = hz_normalize_grad(x, v, a->axes, a->eps);
-    if (i == 1) return gv;
     hz_var unit = hz_normalize(x, a->axes, a->eps);
     hz_var r = hz_rsqrt(hz_add_scalar(hz_var_of(x, a->axes, true), a->eps));
     const hz_var term[] = {hz_mul(gv, mean_of_product(u, unit, a->axes)),
                            hz_mul(gu, mean_of_product(v, unit, a->axes)),
                            hz_mul(unit, mean_of_product(v, gu, a->axes))};
     return hz_neg(hz_mul(r, hz_add_n(term, HZ__COUNT(term))));
+}
+
+static hz_var normalize_grad_vjp(const hz_node *n, int i, hz_var v) {
+    const hz_attr_normalization *a = n->attr;
+    hz_var x = n->in[0], u = n->in[1];
+    return i == 0 ? hz__normalize_grad_in_x(x, u, n->out, v, a) : hz_normalize_grad(x, v, a->axes, a->eps);
 }
 
 static hz_var call(hz_tape *t, const hz_var *x) {

@@ -331,6 +331,9 @@ hz_var hz_normalize_grad(hz_var x, hz_var dy, hz_axes axes, double eps);
 extern const hz_op hz_op_normalize_affine;
 hz_var hz_normalize_affine(hz_var x, hz_var gamma, hz_var beta, hz_axes axes, double eps);
 
+extern const hz_op hz_op_normalize_affine_grad; /* normalize_grad(x, dy·gamma) in one pass */
+hz_var hz_normalize_affine_grad(hz_var x, hz_var dy, hz_var gamma, hz_axes axes, double eps);
+
 /* Σ dy·normalize(x), summed to a shape that broadcasts to x's: the gradient of gamma. */
 extern const hz_op hz_op_normalize_dot;
 hz_var hz_normalize_dot(hz_var x, hz_var dy, hz_axes axes, double eps, int rank, const int64_t *dim);

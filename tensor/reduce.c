@@ -23,7 +23,7 @@
 
 enum {
     BLOCK = 512, /* columns folded side by side, and elements gathered at a time */
-    PART = 8192  /* elements of a row folded in one go */
+    PART = 32768 /* elements of a row folded in one go */
 };
 
 static const hz__reduce *kernels(const hz_exec *ex, hz_dtype dtype) {
@@ -604,6 +604,7 @@ typedef enum spread { NO_PARAMETER, PER_GROUP, PER_COLUMN, OTHERWISE } spread;
 
 typedef struct normalize_job {
     const hz__reduce *reduce;
+    hz__binary_row *multiply;
     grouping g;
     double eps;
     hz_dtype dtype;
@@ -619,6 +620,7 @@ typedef struct normalize_job {
 static normalize_job normalize_job_of(const hz_exec *ex, grouping g, double eps, const hz_tensor *x,
                                       const hz_tensor *dy, const hz_tensor *y) {
     return (normalize_job){.reduce = kernels(ex, x->dtype),
+                           .multiply = hz__elementwise_table(x->dtype, ex->isa)->binary[HZ_MUL],
                            .g = g,
                            .eps = eps,
                            .dtype = x->dtype,
@@ -668,21 +670,32 @@ static void normalize_groups(const void *ctx, int64_t begin, int64_t end) {
     }
 }
 
+/* A row of the cotangent of x̂, but for a factor that all of it has: dy, or dy·gamma, put where the result will be. */
+static const char *cotangent_row(const normalize_job *j, int64_t at) {
+    return (j->spread == PER_COLUMN ? j->y : j->dy) + at;
+}
+
+static void fold_gamma(const normalize_job *j, int64_t at) {
+    if (j->spread == PER_COLUMN) j->multiply(j->g.inner, j->dy + at, 1, j->gamma, 1, 0, 0, j->y + at);
+}
+
 static void normalize_grad_groups(const void *ctx, int64_t begin, int64_t end) {
     const normalize_job *j = ctx;
     const double count = (double)(j->g.outer * j->g.inner);
     for (int64_t group = begin; group < end; group++) {
         const moments m = group_moments(j, group);
+        const double gamma = j->spread == PER_GROUP ? load(j->dtype, j->gamma + group * j->size) : 1;
         double sum = 0, dot = 0;
         for (int64_t o = 0; o < j->g.outer; o++) {
             const int64_t at = row_offset(j, group, o);
-            sum += j->reduce->fold[HZ_REDUCE_SUM].row(j->g.inner, j->dy + at);
-            dot += j->reduce->dot_about(j->g.inner, j->x + at, j->dy + at, m.mean);
+            fold_gamma(j, at);
+            sum += j->reduce->fold[HZ_REDUCE_SUM].row(j->g.inner, cotangent_row(j, at));
+            dot += j->reduce->dot_about(j->g.inner, j->x + at, cotangent_row(j, at), m.mean);
         }
         for (int64_t o = 0; o < j->g.outer; o++) {
             const int64_t at = row_offset(j, group, o);
-            j->reduce->normalize_grad(j->g.inner, j->x + at, j->dy + at, m.mean, m.rstd, sum / count,
-                                      dot * m.rstd / count, j->y + at);
+            j->reduce->normalize_grad(j->g.inner, j->x + at, cotangent_row(j, at), m.mean, m.rstd,
+                                      sum / count, dot * m.rstd / count, gamma * m.rstd, j->y + at);
         }
     }
 }
@@ -752,41 +765,6 @@ bool hz_normalize_map(const hz_exec *ex, const hz_tensor *x, hz_axes axes, doubl
     return true;
 }
 
-/* x̂ and the products are scratch; dx may be dy. */
-static bool normalize_grad_composed(const hz_exec *ex, const hz_tensor *x, const hz_tensor *dy, hz_axes axes,
-                                    double eps, const hz_tensor *dx, hz_error *err) {
-    hz_tensor xhat, t, rstd, mean;
-    hz_block *xhat_block = scratch(ex, x, 0, &xhat, err), *t_block = scratch(ex, x, 0, &t, err);
-    hz_block *rstd_block = scratch(ex, x, axes, &rstd, err), *mean_block = scratch(ex, x, axes, &mean, err);
-    const bool ok = xhat_block && t_block && rstd_block && mean_block;
-    if (ok) {
-        center(ex, x, axes, eps, &xhat, &rstd);
-        map_broadcast(ex, HZ_MUL, &xhat, &rstd, axes, &xhat);
-        hz_map2(ex, HZ_MUL, dy, &xhat, 0, 0, &t);
-        reduce(ex, HZ_REDUCE_MEAN, &t, axes, &mean); /* mean(dy·x̂) */
-        map_broadcast(ex, HZ_MUL, &xhat, &mean, axes, &t);
-        reduce(ex, HZ_REDUCE_MEAN, dy, axes, &mean);
-        map_broadcast(ex, HZ_SUB, dy, &mean, axes, dx);
-        hz_map2(ex, HZ_SUB, dx, &t, 0, 0, dx);
-        map_broadcast(ex, HZ_MUL, dx, &rstd, axes, dx);
-    }
-    hz_block_unref(mean_block);
-    hz_block_unref(rstd_block);
-    hz_block_unref(t_block);
-    hz_block_unref(xhat_block);
-    return ok;
-}
-
-bool hz_normalize_grad_map(const hz_exec *ex, const hz_tensor *x, const hz_tensor *dy, hz_axes axes,
-                           double eps, const hz_tensor *dx, hz_error *err) {
-    const grouping g = group_rows(x, axes);
-    if (hz_numel(x) == 0) return true;
-    if (g.inner == 0 || !hz_is_contiguous(dy)) return normalize_grad_composed(ex, x, dy, axes, eps, dx, err);
-    const normalize_job j = normalize_job_of(ex, g, eps, x, dy, dx);
-    hz__parallel_for(ex, hz_numel(x), g.groups, normalize_grad_groups, &j);
-    return true;
-}
-
 /* ---- normalisation with gamma and beta ---- */
 
 /* Whether p (of x's rank, extents x's or 1) has one number for each index along `axes` of x, side by side. */
@@ -833,6 +811,47 @@ bool hz_normalize_affine_map(const hz_exec *ex, const hz_tensor *x, hz_axes axes
     j.gamma = gamma->data;
     j.beta = beta->data;
     hz__parallel_for(ex, hz_numel(x), g.groups, normalize_groups, &j);
+    return true;
+}
+
+/* x̂ and the products are scratch; dx may be dy. */
+static bool normalize_grad_composed(const hz_exec *ex, const hz_tensor *x, const hz_tensor *gamma,
+                                    const hz_tensor *dy, hz_axes axes, double eps, const hz_tensor *dx,
+                                    hz_error *err) {
+    hz_tensor xhat, t, rstd, mean;
+    hz_block *xhat_block = scratch(ex, x, 0, &xhat, err), *t_block = scratch(ex, x, 0, &t, err);
+    hz_block *rstd_block = scratch(ex, x, axes, &rstd, err), *mean_block = scratch(ex, x, axes, &mean, err);
+    const bool ok = xhat_block && t_block && rstd_block && mean_block;
+    if (ok) {
+        if (gamma) map_broadcast(ex, HZ_MUL, dy, gamma, repeated_axes(gamma, x), dx), dy = dx;
+        center(ex, x, axes, eps, &xhat, &rstd);
+        map_broadcast(ex, HZ_MUL, &xhat, &rstd, axes, &xhat);
+        hz_map2(ex, HZ_MUL, dy, &xhat, 0, 0, &t);
+        reduce(ex, HZ_REDUCE_MEAN, &t, axes, &mean); /* mean(dy·x̂) */
+        map_broadcast(ex, HZ_MUL, &xhat, &mean, axes, &t);
+        reduce(ex, HZ_REDUCE_MEAN, dy, axes, &mean);
+        map_broadcast(ex, HZ_SUB, dy, &mean, axes, dx);
+        hz_map2(ex, HZ_SUB, dx, &t, 0, 0, dx);
+        map_broadcast(ex, HZ_MUL, dx, &rstd, axes, dx);
+    }
+    hz_block_unref(mean_block);
+    hz_block_unref(rstd_block);
+    hz_block_unref(t_block);
+    hz_block_unref(xhat_block);
+    return ok;
+}
+
+bool hz_normalize_grad_map(const hz_exec *ex, const hz_tensor *x, const hz_tensor *gamma, const hz_tensor *dy,
+                           hz_axes axes, double eps, const hz_tensor *dx, hz_error *err) {
+    const grouping g = group_rows(x, axes);
+    const spread form = gamma ? spread_of(gamma, x, axes, g) : NO_PARAMETER;
+    if (hz_numel(x) == 0) return true;
+    if (g.inner == 0 || form == OTHERWISE || !hz_is_contiguous(dy))
+        return normalize_grad_composed(ex, x, gamma, dy, axes, eps, dx, err);
+    normalize_job j = normalize_job_of(ex, g, eps, x, dy, dx);
+    j.spread = form;
+    j.gamma = gamma ? gamma->data : NULL;
+    hz__parallel_for(ex, hz_numel(x), g.groups, normalize_grad_groups, &j);
     return true;
 }
 

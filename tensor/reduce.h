@@ -53,9 +53,10 @@ bool hz_moments(const hz_exec *ex, const hz_tensor *x, hz_axes axes, const hz_te
 bool hz_normalize_map(const hz_exec *ex, const hz_tensor *x, hz_axes axes, double eps, const hz_tensor *y,
                       hz_error *err);
 
-/* dx = (dy − mean(dy) − x̂·mean(dy·x̂))/√(var + eps), x̂ the output of hz_normalize_map on x. */
-bool hz_normalize_grad_map(const hz_exec *ex, const hz_tensor *x, const hz_tensor *dy, hz_axes axes,
-                           double eps, const hz_tensor *dx, hz_error *err);
+/* dx = (u − mean(u) − x̂·mean(u·x̂))/√(var + eps), x̂ the output of hz_normalize_map on x, u = dy·gamma; gamma has x's
+ * rank and broadcasts against it, NULL stands for ones. */
+bool hz_normalize_grad_map(const hz_exec *ex, const hz_tensor *x, const hz_tensor *gamma, const hz_tensor *dy,
+                           hz_axes axes, double eps, const hz_tensor *dx, hz_error *err);
 
 /* y = x̂·gamma + beta; gamma and beta broadcast against x and have its rank. */
 bool hz_normalize_affine_map(const hz_exec *ex, const hz_tensor *x, hz_axes axes, double eps,

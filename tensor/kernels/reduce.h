@@ -51,9 +51,9 @@ typedef struct hz__reduce {
     void (*hat_dot_columns)(int64_t rows, int64_t n, const void *x, const void *y, const double *mean,
                             const double *rstd, double *acc);
 
-    /* dx = (dy − mean_dy − (x − mean)·rstd·mean_dot)·rstd */
+    /* dx = (dy − mean_dy − (x − mean)·rstd·mean_dot)·scale */
     void (*normalize_grad)(int64_t n, const void *x, const void *dy, double mean, double rstd, double mean_dy,
-                           double mean_dot, void *dx);
+                           double mean_dot, double scale, void *dx);
 } hz__reduce;
 
 extern const hz__reduce hz__reduce_f32_c, hz__reduce_f64_c;

@@ -2,7 +2,7 @@
  *
  * A row is folded in LANES accumulators, element i into accumulator i mod LANES, which are combined in a tree at
  * the end: the compiler keeps them in vector registers, and the order of the additions is the same whatever the
- * registers' width. f32 accumulates in double, so that a sum of any length is right to an ulp.
+ * registers' width. Of a long row the four quarters are read side by side: memory answers four streams sooner than one. f32 accumulates in double, so that a sum of any length is right to an ulp.
  *
  * SPDX-License-Identifier: MIT */
 #include <math.h>
@@ -67,9 +67,28 @@ static inline double smaller4(double acc, real a, real b, real c, real d) {
 }
 
 HZ_INLINE double combine_lanes(double *acc, take_fn *combine) {
+#pragma GCC unroll 5
     for (int width = LANES / 2; width > 0; width /= 2)
         for (int j = 0; j < width; j++) acc[j] = combine(acc[j], acc[j + width]);
     return acc[0];
+}
+
+/* How a row is read, LANES elements at each of four places at a time. */
+typedef struct streams {
+    int64_t count, apart, step,
+        rest; /* times, distance of the places, what they move on, and from the first to the rest */
+} streams;
+
+static streams streams_of(int64_t n) {
+    enum { LONG = 4096 };
+    const int64_t count = n / (4 * LANES);
+    return n < LONG ? (streams){count, LANES, 4 * LANES, 0}
+                    : (streams){count, count * LANES, LANES, 3 * count * LANES};
+}
+
+/* Ask for what the next row has: rows that follow each other are read as one stream that memory does not see end. */
+HZ_INLINE void fetch(const real *x) {
+    for (int k = 0; k < 4 * LANES; k += 64 / (int)sizeof(real)) __builtin_prefetch(x + k + 512);
 }
 
 HZ_INLINE double fold_row(int64_t n, const void *px, double identity, take_fn *take, take4_fn *take4,
@@ -80,12 +99,16 @@ HZ_INLINE double fold_row(int64_t n, const void *px, double identity, take_fn *t
         for (int64_t i = 0; i < n; i++) identity = take(identity, (double)x[i]);
         return identity;
     }
+#pragma GCC unroll 32
     for (int j = 0; j < LANES; j++) acc[j] = identity;
-    for (; n >= 4 * LANES; n -= 4 * LANES, x += 4 * LANES) {
+    const streams s = streams_of(n);
+    for (int64_t i = 0; i < s.count; i++, x += s.step) {
+        fetch(x);
 #pragma omp simd
         for (int j = 0; j < LANES; j++)
-            acc[j] = take4(acc[j], x[j], x[j + LANES], x[j + 2 * LANES], x[j + 3 * LANES]);
+            acc[j] = take4(acc[j], x[j], x[j + s.apart], x[j + 2 * s.apart], x[j + 3 * s.apart]);
     }
+    n -= s.count * 4 * LANES, x += s.rest;
     for (; n >= LANES; n -= LANES, x += LANES) {
 #pragma omp simd
         for (int j = 0; j < LANES; j++) acc[j] = take(acc[j], (double)x[j]);
@@ -146,13 +169,15 @@ HZ_INLINE double sum_terms(int64_t n, const void *px, const void *py, double a, 
     const real *x = px, *y = py;
     const real c = (real)a;
     double acc[LANES] = {0};
-    for (; n >= 4 * LANES; n -= 4 * LANES, x += 4 * LANES, y += 4 * LANES) {
+    const streams s = streams_of(n);
+    for (int64_t i = 0; i < s.count; i++, x += s.step, y += s.step) {
 #pragma omp simd
         for (int j = 0; j < LANES; j++)
-            acc[j] = add4(acc[j], term(x[j], y[j], c), term(x[j + LANES], y[j + LANES], c),
-                          term(x[j + 2 * LANES], y[j + 2 * LANES], c),
-                          term(x[j + 3 * LANES], y[j + 3 * LANES], c));
+            acc[j] = add4(acc[j], term(x[j], y[j], c), term(x[j + s.apart], y[j + s.apart], c),
+                          term(x[j + 2 * s.apart], y[j + 2 * s.apart], c),
+                          term(x[j + 3 * s.apart], y[j + 3 * s.apart], c));
     }
+    n -= s.count * 4 * LANES, x += s.rest, y += s.rest;
     for (; n >= LANES; n -= LANES, x += LANES, y += LANES) {
 #pragma omp simd
         for (int j = 0; j < LANES; j++) acc[j] += (double)term(x[j], y[j], c);
@@ -242,12 +267,13 @@ static void softmax_grad(int64_t n, const void *py, const void *pdy, double dot_
 }
 
 static void normalize_grad(int64_t n, const void *px, const void *pdy, double mean, double rstd,
-                           double mean_dy, double mean_dot, void *pdx) {
+                           double mean_dy, double mean_dot, double scale, void *pdx) {
     const real *x = px, *dy = pdy;
     real *dx = pdx;
-    const real center = (real)mean, scale = (real)rstd, lift = (real)mean_dy, tilt = (real)(rstd * mean_dot);
+    const real center = (real)mean, factor = (real)scale, lift = (real)mean_dy,
+               tilt = (real)(rstd * mean_dot);
 #pragma omp simd
-    for (int64_t i = 0; i < n; i++) dx[i] = (dy[i] - lift - (x[i] - center) * tilt) * scale;
+    for (int64_t i = 0; i < n; i++) dx[i] = (dy[i] - lift - (x[i] - center) * tilt) * factor;
 }
 
 /* ---- where the extreme is ---- */

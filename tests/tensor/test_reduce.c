@@ -268,7 +268,7 @@ Test(normalize, and_its_gradient_follow_their_definitions) {
                 mean_dot[k] += gdy->x[i] * (g->x[i] - mean[k]) * rstd[k] / (double)g->size;
             }
             cr_assert(hz_normalize_map(&ex, &t.x.t, t.axes, EPS, &y, NULL));
-            cr_assert(hz_normalize_grad_map(&ex, &t.x.t, &t.dy.t, t.axes, EPS, &dx, NULL));
+            cr_assert(hz_normalize_grad_map(&ex, &t.x.t, NULL, &t.dy.t, t.axes, EPS, &dx, NULL));
             for (int64_t i = 0; i < g->numel; i++) {
                 const int64_t k = g->group[i];
                 const double xhat = (g->x[i] - mean[k]) * rstd[k];
@@ -296,6 +296,8 @@ Test(normalize, keeps_its_digits_far_from_zero) {
     hz_pool_free(ex.pool);
 }
 
+enum { ELEMENTS = 1 << 17 };
+
 /* Large enough for threads; gamma (and beta) are numbers per column, per group, or something else. */
 typedef struct affine_case {
     int64_t dim[3], parameter[3];
@@ -308,8 +310,19 @@ static void check_alike(const hz_tensor *got, const hz_tensor *want, const char 
                   (long long)i, hz_get_flat(got, i), hz_get_flat(want, i));
 }
 
+/* The gradient in x is that of normalize for the cotangent dy·gamma. */
+static void check_affine_grad(const affine_case *c, const hz_exec *ex, const hz_tensor *x,
+                              const hz_tensor *dy, const hz_tensor *gamma, const hz_tensor *all_gamma) {
+    static float mu[ELEMENTS], mdx[ELEMENTS], mwant[ELEMENTS];
+    const hz_tensor u = hz_tensor_of(mu, HZ_F32, 3, c->dim), dx = hz_tensor_of(mdx, HZ_F32, 3, c->dim),
+                    want = hz_tensor_of(mwant, HZ_F32, 3, c->dim);
+    hz_map2(ex, HZ_MUL, dy, all_gamma, 0, 0, &u);
+    cr_assert(hz_normalize_grad_map(ex, x, NULL, &u, c->axes, EPS, &want, NULL));
+    cr_assert(hz_normalize_grad_map(ex, x, gamma, dy, c->axes, EPS, &dx, NULL));
+    check_alike(&dx, &want, "normalize_grad with gamma");
+}
+
 static void check_affine(const affine_case *c, const hz_exec *ex, const hz_tensor *first) {
-    enum { ELEMENTS = 1 << 17 };
     static float mx[ELEMENTS], mdy[ELEMENTS], mgamma[ELEMENTS], mbeta[ELEMENTS], my[ELEMENTS],
         mwant[ELEMENTS], mz[ELEMENTS], mz_want[ELEMENTS];
     const hz_tensor x = hz_tensor_of(mx, HZ_F32, 3, c->dim), dy = hz_tensor_of(mdy, HZ_F32, 3, c->dim),
@@ -336,6 +349,7 @@ static void check_affine(const affine_case *c, const hz_exec *ex, const hz_tenso
     cr_assert(hz_normalize_dot_map(ex, &x, &dy, c->axes, EPS, &z, NULL));
     check_alike(&y, &want, "normalize_affine");
     check_alike(&z, &z_want, "normalize_dot");
+    check_affine_grad(c, ex, &x, &dy, &gamma, &all_gamma);
     if (ex->threads == 1) {
         hz_copy(ex, &y, &first[0]);
         hz_copy(ex, &z, &first[1]);
@@ -548,7 +562,7 @@ static bool run_normalize(const hz_exec *ex, const hz_tensor *x, hz_axes axes, c
 }
 static bool run_normalize_grad(const hz_exec *ex, const hz_tensor *x, hz_axes axes, const hz_tensor *y,
                                hz_error *err) {
-    return hz_normalize_grad_map(ex, x, x, axes, EPS, y, err);
+    return hz_normalize_grad_map(ex, x, NULL, x, axes, EPS, y, err);
 }
 static run_fn *const runs[] = {run_sum,          run_logsumexp,        run_softmax,   run_log_softmax,
                                run_softmax_grad, run_log_softmax_grad, run_normalize, run_normalize_grad};
