@@ -38,9 +38,10 @@
 #define TRIG_RANGE 15
 #endif
 
-/* ---- vec: load, store, set, larger (the second where either is NaN), where_positive (x > 0 ? a : b), all_within
+/* ---- vec: load, store, set, larger and smaller (the second where either is NaN), where_positive (x > 0 ? a : b), all_within
  * (|x| < limit in every lane); f32 only: fused (a·b + c without rounding the product), with_sign (of x; the magnitude is
- * positive), times_power_of_2 (x·2^n, n a whole number, rounded once; not in plain C) ---- */
+ * positive), times_power_of_2 (x·2^n, n a whole number, rounded once), times_small_power_of_2 (the same for −200 < n < 20 and
+ * 0.1 < x < 2^7, sooner; neither in plain C) ---- */
 
 #if defined(HZ_KERNEL_C)
 
@@ -58,6 +59,9 @@ static inline vec set(double c) {
 }
 static inline vec larger(vec a, vec b) {
     return a > b ? a : b;
+}
+static inline vec smaller(vec a, vec b) {
+    return a < b ? a : b;
 }
 static inline vec where_positive(vec x, vec a, vec b) {
     return x > 0 ? a : b;
@@ -88,6 +92,9 @@ static inline vec set(double c) {
 static inline vec larger(vec a, vec b) {
     return _mm256_max_ps(a, b);
 }
+static inline vec smaller(vec a, vec b) {
+    return _mm256_min_ps(a, b);
+}
 static inline vec where_positive(vec x, vec a, vec b) {
     return _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ));
 }
@@ -108,6 +115,10 @@ static inline vec times_power_of_2(vec x, vec n) { /* in two steps: 2^n itself m
     const __m256i all = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(all, 1);
     return x * power_of_2(half) * power_of_2(_mm256_sub_epi32(all, half));
 }
+static inline vec times_small_power_of_2(vec x, vec n) {
+    enum { UP = 100 }; /* 2^(n + UP) is a normal number, and so is x times it */
+    return x * power_of_2(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(UP))) * set(0x1p-100);
+}
 
 #elif defined(HZ_KERNEL_AVX2) && defined(HZ_KERNEL_F64)
 
@@ -125,6 +136,9 @@ static inline vec set(double c) {
 }
 static inline vec larger(vec a, vec b) {
     return _mm256_max_pd(a, b);
+}
+static inline vec smaller(vec a, vec b) {
+    return _mm256_min_pd(a, b);
 }
 static inline vec where_positive(vec x, vec a, vec b) {
     return _mm256_blendv_pd(b, a, _mm256_cmp_pd(x, _mm256_setzero_pd(), _CMP_GT_OQ));
@@ -151,6 +165,9 @@ static inline vec set(double c) {
 static inline vec larger(vec a, vec b) {
     return _mm512_max_ps(a, b);
 }
+static inline vec smaller(vec a, vec b) {
+    return _mm512_min_ps(a, b);
+}
 static inline vec where_positive(vec x, vec a, vec b) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ), b, a);
 }
@@ -165,6 +182,9 @@ static inline vec with_sign(vec magnitude, vec x) {
 }
 static inline vec times_power_of_2(vec x, vec n) {
     return _mm512_scalef_ps(x, n);
+}
+static inline vec times_small_power_of_2(vec x, vec n) {
+    return times_power_of_2(x, n);
 }
 
 #elif defined(HZ_KERNEL_AVX512) && defined(HZ_KERNEL_F64)
@@ -183,6 +203,9 @@ static inline vec set(double c) {
 }
 static inline vec larger(vec a, vec b) {
     return _mm512_max_pd(a, b);
+}
+static inline vec smaller(vec a, vec b) {
+    return _mm512_min_pd(a, b);
 }
 static inline vec where_positive(vec x, vec a, vec b) {
     return _mm512_mask_blend_pd(_mm512_cmp_pd_mask(x, _mm512_setzero_pd(), _CMP_GT_OQ), b, a);
@@ -204,7 +227,7 @@ static inline vec absolute(vec x) {
     return larger(-x, x);
 }
 static inline vec at_most(double limit, vec x) { /* NaN stays */
-    return -larger(set(-limit), -x);
+    return smaller(set(limit), x);
 }
 static inline vec at_least(double limit, vec x) { /* NaN stays */
     return larger(set(limit), x);
@@ -238,10 +261,16 @@ static inline vec exp_of(vec x) {
     return times_power_of_2(set(1) + e.m1, e.n);
 }
 
+/* The same for x ≤ 0, and NaN, sooner. */
+static inline vec exp_of_negative(vec x) {
+    const exponent e = split_exponent(at_least(-104, x));
+    return times_small_power_of_2(set(1) + e.m1, e.n);
+}
+
 /* e^x − 1 for x ≤ 0: 2^n·m1 + (2^n − 1), the difference exact where it counts. Within 2 ulp. */
 static inline vec expm1_of_negative(vec x) {
     const exponent e = split_exponent(at_least(-104, x));
-    const vec scale = times_power_of_2(set(1), e.n);
+    const vec scale = times_small_power_of_2(set(1), e.n);
     return fused(scale, e.m1, scale - set(1));
 }
 
@@ -255,6 +284,9 @@ static inline vec tanh_of(vec x) {
 
 static inline vec exp_of(vec x) {
     return VM(exp, u10)(x);
+}
+static inline vec exp_of_negative(vec x) {
+    return exp_of(x);
 }
 static inline vec expm1_of_negative(vec x) {
     return VM(expm1, u10)(x);
@@ -315,14 +347,14 @@ static inline vec error_function(vec x, vec a, vec b) {
 
 /* With e = exp(−|x|) ≤ 1 nothing overflows: sigmoid(x) is 1/(1 + e) for x > 0 and e/(1 + e) otherwise. */
 static inline vec sigmoid(vec x, vec a, vec b) {
-    const vec e = exp_of(-absolute(x));
+    const vec e = exp_of_negative(-absolute(x));
     return where_positive(x, set(1), e) / (set(1) + e);
 }
 
 /* log(1 + e^t) = max(t, 0) + log1p(e^−|t|), t = a·x */
 static inline vec softplus(vec x, vec a, vec b) {
     const vec t = a * x;
-    return (at_least(0, t) + VM(log1p, u10)(exp_of(-absolute(t)))) / a;
+    return (at_least(0, t) + VM(log1p, u10)(exp_of_negative(-absolute(t)))) / a;
 }
 
 /* x is cut off at −REAL_MAX because −∞·0 would be NaN; the limit is 0. */
@@ -342,7 +374,7 @@ static const double NORMAL_TAIL[] = {0.1077227585,   0.1075070932, 0.1020635491,
 /* The square is taken to twice the precision: in the exponent its rounding would count x²/2-fold. */
 static inline vec gaussian(vec x) {
     const vec a = at_most(20, absolute(x)), square = a * a, rest = fused(a, a, -square);
-    const vec e = exp_of(set(-0.5) * square);
+    const vec e = exp_of_negative(set(-0.5) * square);
     return fused(set(-0.5) * rest, e, e);
 }
 static inline vec normal_cdf(vec x, vec gauss) {
@@ -357,7 +389,7 @@ static inline vec normal_cdf(vec x, vec gauss) {
 
 static inline vec gaussian(vec x) {
     const vec a = at_most(1e3, absolute(x));
-    return exp_of(set(-0.5) * a * a);
+    return exp_of_negative(set(-0.5) * a * a);
 }
 static inline vec normal_cdf(vec x, vec gauss) {
     return set(0.5) * VM(erfc, u15)(x * set(-0.70710678118654752440));
@@ -389,7 +421,7 @@ static inline vec power(vec x, vec y, vec a, vec b) {
 
 /* silu′ = s·(1 + x·(1 − s)), s = sigmoid(x) and 1 − s = sigmoid(−x) */
 static inline vec silu_grad(vec x, vec y, vec a, vec b) {
-    const vec e = exp_of(-absolute(x));
+    const vec e = exp_of_negative(-absolute(x));
     const vec s = where_positive(x, set(1), e) / (set(1) + e);
     const vec rest = where_positive(x, e, set(1)) / (set(1) + e);
     const vec bounded = at_most(REAL_MAX, at_least(-REAL_MAX, x));
@@ -409,13 +441,13 @@ static inline vec gelu_tanh_grad(vec x, vec y, vec a, vec b) {
     const vec square = bounded * bounded;
     const vec u2 = set(GELU_SLOPE) * bounded * (set(1) + set(GELU_CUBIC) * square);
     const vec slope = set(GELU_SLOPE) * (set(1) + set(3 * GELU_CUBIC) * square);
-    const vec e = exp_of(-absolute(u2));
+    const vec e = exp_of_negative(-absolute(u2));
     const vec s = where_positive(u2, set(1), e) / (set(1) + e);
     const vec rest = where_positive(u2, e, set(1)) / (set(1) + e);
     return y * (s * (set(1) + bounded * slope * rest));
 }
 static inline vec elu_grad(vec x, vec y, vec a, vec b) {
-    return where_positive(x, y, y * a * exp_of(at_most(0, x)));
+    return where_positive(x, y, y * a * exp_of_negative(at_most(0, x)));
 }
 static inline vec softplus_grad(vec x, vec y, vec a, vec b) {
     return y * sigmoid(a * x, a, b);

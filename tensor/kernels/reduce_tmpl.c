@@ -13,6 +13,7 @@
 
 enum {
     LANES = 32,
+    AHEAD = 512,
     SHORT = 12 /* a row this short is not worth setting up the lanes for */
 };
 
@@ -86,9 +87,10 @@ static streams streams_of(int64_t n) {
                     : (streams){count, count * LANES, LANES, 3 * count * LANES};
 }
 
-/* Ask for what the next row has: rows that follow each other are read as one stream that memory does not see end. */
-HZ_INLINE void fetch(const real *x) {
-    for (int k = 0; k < 4 * LANES; k += 64 / (int)sizeof(real)) __builtin_prefetch(x + k + 512);
+/* Ask for what lies ahead of x: rows that follow each other become one stream, which memory does not see end, and the
+ * next row comes while this one is computed with. */
+HZ_INLINE void fetch(const real *x, int ahead) {
+    for (int k = 0; k < 4 * LANES; k += 64 / (int)sizeof(real)) __builtin_prefetch(x + ahead + k);
 }
 
 HZ_INLINE double fold_row(int64_t n, const void *px, double identity, take_fn *take, take4_fn *take4,
@@ -103,7 +105,7 @@ HZ_INLINE double fold_row(int64_t n, const void *px, double identity, take_fn *t
     for (int j = 0; j < LANES; j++) acc[j] = identity;
     const streams s = streams_of(n);
     for (int64_t i = 0; i < s.count; i++, x += s.step) {
-        fetch(x);
+        fetch(x, AHEAD);
 #pragma omp simd
         for (int j = 0; j < LANES; j++)
             acc[j] = take4(acc[j], x[j], x[j + s.apart], x[j + 2 * s.apart], x[j + 3 * s.apart]);
@@ -171,6 +173,7 @@ HZ_INLINE double sum_terms(int64_t n, const void *px, const void *py, double a, 
     double acc[LANES] = {0};
     const streams s = streams_of(n);
     for (int64_t i = 0; i < s.count; i++, x += s.step, y += s.step) {
+        fetch(x, 3 * AHEAD); /* a sum over the same row has asked for what is nearer */
 #pragma omp simd
         for (int j = 0; j < LANES; j++)
             acc[j] = add4(acc[j], term(x[j], y[j], c), term(x[j + s.apart], y[j + s.apart], c),
