@@ -13,6 +13,7 @@
 #include "tensor/elementwise.h"
 #include "tensor/gemm.h"
 #include "tensor/gemm_block.h"
+#include "tensor/matvec.h"
 
 /* Multiply-adds of a piece that is worth cutting: to let two or four threads in (half of it still costs a thread
  * ten times its wake-up), and to let more of them in (smaller pieces reuse less of what they pack: 512³ in pieces of
@@ -21,6 +22,7 @@ enum { FEW_PIECES = 4, MAX_PIECES = 16, CUT_WORK = 1 << 21, FINE_CUT_WORK = 1 <<
 
 /* p products of one shape. The strides ps lead from one product to the next. */
 typedef struct products {
+    hz_isa isa;
     hz_dtype dtype;
     int64_t p, m, n, k;
     double alpha, beta;
@@ -109,7 +111,8 @@ static void run_piece(const products *g, int64_t index) {
     a.data = (char *)a.data + p * g->a_ps * size;
     b.data = (char *)b.data + p * g->b_ps * size;
     c.data = (char *)c.data + p * g->c_ps * size;
-    hz__gemm_block(g->dtype, m, n, g->k, g->alpha, a, b, g->beta, c);
+    if (!hz__matvec(g->isa, g->dtype, m, n, g->k, g->alpha, a, b, g->beta, c))
+        hz__gemm_block(g->dtype, m, n, g->k, g->alpha, a, b, g->beta, c);
 }
 
 static void run(const products *g, int threads) {
@@ -186,7 +189,8 @@ static bool multiply(const hz_exec *ex, double alpha, const hz_tensor *a, const 
     hz_block *left_block = NULL, *right_block = NULL;
     bool ok = readable(ex, &left, &left_block, err) && readable(ex, &right, &right_block, err);
     if (ok) {
-        products g = {.dtype = c->dtype,
+        products g = {.isa = ex->isa,
+                      .dtype = c->dtype,
                       .p = rank == 3 ? c->dim[0] : 1,
                       .m = c->dim[rank - 2],
                       .n = c->dim[rank - 1],

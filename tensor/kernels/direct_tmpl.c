@@ -2,39 +2,17 @@
  * pixels stay in registers while the taps go by; in the adjoint, the sums of some taps do while the pixels go by.
  *
  * SPDX-License-Identifier: MIT */
-#include <string.h>
-
 #include "tensor/kernels/direct.h"
-#include "tensor/kernels/template.h"
+#include "tensor/kernels/vector.h"
 
 /* Vectors of a block by its number of rows: as many sums as the registers hold, beside the weights of a tap where it
  * has at most FEW_ROWS rows, else beside its pixels. As measured. */
 #if defined(HZ_KERNEL_AVX512)
-enum {
-    BYTES = 64,
-    MOST_ROWS = 12,
-    FEW_ROWS = 2,
-    FEW = 8,
-    SOME = 4,
-    MANY = 2
-}; /* 1 … 2, 3 … 6, 7 … 12 rows */
-#elif defined(HZ_KERNEL_AVX2)
-enum { BYTES = 32, MOST_ROWS = 6, FEW_ROWS = 3, FEW = 4, SOME = 2 }; /* 1 … 3, 4 … 6 rows */
+enum { MOST_ROWS = 12, FEW_ROWS = 2, FEW = 8, SOME = 4, MANY = 2 }; /* 1 … 2, 3 … 6, 7 … 12 rows */
 #else
-enum { BYTES = 16, MOST_ROWS = 6, FEW_ROWS = 3, FEW = 4, SOME = 2 };
+enum { MOST_ROWS = 6, FEW_ROWS = 3, FEW = 4, SOME = 2 }; /* 1 … 3, 4 … 6 rows */
 #endif
-enum { LANES = BYTES / sizeof(real), MOST_TAPS = 9 };
-
-typedef real vec __attribute__((vector_size(BYTES)));
-
-HZ_INLINE vec load(const real *p) {
-    vec v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-HZ_INLINE void store(real *p, vec v) {
-    memcpy(p, &v, sizeof v);
-}
+enum { MOST_TAPS = 9 };
 
 HZ_INLINE void block(const int rows, const int vectors, int64_t taps, const int64_t *offset, const real *x,
                      const real *w, const real *bias, real *y, int64_t ld) {

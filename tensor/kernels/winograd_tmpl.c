@@ -18,37 +18,25 @@
  * Anderson, Soodhalter and Gregg, "Error Analysis and Improving the Accuracy of Winograd Convolution", 2020.
  *
  * SPDX-License-Identifier: MIT */
-#include <string.h>
-
-#include "tensor/kernels/template.h"
+#include "tensor/kernels/vector.h"
 #include "tensor/kernels/winograd.h"
 
 #if defined(HZ_KERNEL_AVX512)
-enum { BYTES = 64, WIDTH = 2, MOST_ROWS = 12, MULTIPLY_COST = 1 }; /* 32 registers */
+enum { WIDTH = 2, MOST_ROWS = 12, MULTIPLY_COST = 1 }; /* 32 registers */
 #elif defined(HZ_KERNEL_AVX2)
-enum { BYTES = 32, WIDTH = 2, MOST_ROWS = 6, MULTIPLY_COST = 1 }; /* 16 registers */
+enum { WIDTH = 2, MOST_ROWS = 6, MULTIPLY_COST = 1 }; /* 16 registers */
 #else
-enum { BYTES = 16, WIDTH = 4, MOST_ROWS = 3, MULTIPLY_COST = 3 };
+enum { WIDTH = 4, MOST_ROWS = 3, MULTIPLY_COST = 3 };
 #endif
 
 enum {
-    LANES = BYTES / sizeof(real),
     PANEL = WIDTH * LANES, /* WIDTH vectors to a row of a panel */
     STRIP = 8,             /* neighbouring tiles that are transformed together, and the columns they see: */
     STRIP_FIELD = STRIP * HZ__TILE + 2
 };
 
-typedef real vec __attribute__((vector_size(BYTES)));
 typedef real quad __attribute__((vector_size(16)));
 
-HZ_INLINE vec load(const real *p) {
-    vec v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-HZ_INLINE void store(real *p, vec v) {
-    memcpy(p, &v, sizeof v);
-}
 HZ_INLINE quad load_quad(const real *p) {
     quad v;
     memcpy(&v, p, sizeof v);

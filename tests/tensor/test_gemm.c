@@ -45,12 +45,19 @@ Test(gemm, agrees_with_plain_loops_for_all_layouts) {
 Test(gemm, vectors_and_single_numbers_are_products_too) {
     hz_exec ex = serial();
     uint64_t state = 2;
-    static const int64_t extents[][3] = {{1, 1, 1},   {1, 300, 70}, {300, 1, 70}, {70, 90, 1},
-                                         {1, 1, 500}, {500, 1, 1},  {1, 500, 1},  {2, 2, 600}};
-    for (int trial = 0; trial < 8 * LAYOUTS; trial++) {
-        const layout kind = (layout)(trial / 8);
-        compare(&ex, trial % 2 ? HZ_F32 : HZ_F64, extents[trial % 8], (layout[]){kind, kind, CONTIGUOUS}, 1,
-                1, &state, trial);
+    static const int64_t extents[][3] = {{1, 1, 1},     {1, 300, 70}, {300, 1, 70}, {70, 90, 1},
+                                         {1, 1, 500},   {500, 1, 1},  {1, 500, 1},  {2, 2, 600},
+                                         {1, 5003, 21}, {5003, 1, 21}};
+    enum { EXTENTS = sizeof extents / sizeof extents[0] };
+    static const double beta[] = {1, 0, -0.5};
+    for (hz_isa isa = HZ_ISA_C; isa <= hz_isa_resolve(HZ_ISA_AUTO); isa++) {
+        ex.isa = isa;
+        for (int trial = 0; trial < 6 * EXTENTS * LAYOUTS; trial++) {
+            const layout kinds[] = {(layout)(trial / EXTENTS % LAYOUTS), (layout)(trial / 7 % LAYOUTS),
+                                    CONTIGUOUS};
+            compare(&ex, trial % 2 ? HZ_F32 : HZ_F64, extents[trial / 2 % EXTENTS], kinds, 1, beta[trial % 3],
+                    &state, trial);
+        }
     }
     hz_pool_free(ex.pool);
 }
