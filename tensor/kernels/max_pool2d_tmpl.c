@@ -1,9 +1,9 @@
 /* max_pool2d_tmpl.c: maximum pooling of one plane, its adjoint, and the adjoint of that.
  *
- * Small windows are folded: in a copy of a part of the padded plane that fits the L1 cache, every element becomes the
- * larger of itself and its neighbour below, kernel − 1 times, then the same to the right. These passes run over the
- * copy as one long row, however short the rows of the plane. Larger windows are scanned tap by tap, all outputs of a
- * row at once. Either way a consumer is called with rows of maxima and their positions. Start at the end.
+ * Small windows are folded: the rows under a row of outputs become one, the maximum of each column; in it every element
+ * becomes the larger of itself and its neighbour to the right, kernel − 1 times. Larger windows are scanned tap by tap,
+ * all outputs of a row at once. Either way a consumer is called with rows of maxima and their positions. Start at the
+ * end.
  *
  * SPDX-License-Identifier: MIT */
 #include <math.h>
@@ -39,113 +39,109 @@ struct call {
 
 /* ---- folding ---- */
 
-/* A part of the output, and the part of the padded plane that its windows cover. */
-typedef struct part {
-    int64_t oy, ox, rows, columns; /* outputs */
-    int64_t height, pitch;         /* of the copy */
-} part;
+enum { AREA = 1024 }; /* columns that are folded together */
 
-enum { AREA = 2048 }; /* elements of a copy */
-
-/* Extent of the padded plane under n windows. */
-static int64_t under(const hz__window *w, int axis, int64_t n) {
-    return (n - 1) * w->stride[axis] + (w->kernel[axis] - 1) * w->dilation[axis] + 1;
+/* Columns of the padded plane under n outputs. */
+static int64_t under(const hz__window *w, int64_t n) {
+    return (n - 1) * w->stride[1] + (w->kernel[1] - 1) * w->dilation[1] + 1;
 }
 
-/* The extents of a part; false if windows are too large for one. */
-static bool choose_part(const hz__window *w, part *t) {
-    if (w->kernel[0] + w->kernel[1] > 16 || under(w, 0, 1) > AREA / 4 || under(w, 1, 1) > AREA / 4)
-        return false;
-    t->columns = w->out[1];
-    while (t->columns > 1 && under(w, 1, t->columns) > AREA / 2 / under(w, 0, 1))
-        t->columns = (t->columns + 1) / 2;
-    t->pitch = under(w, 1, t->columns);
-    t->rows = hz__smaller((AREA / t->pitch - under(w, 0, 1)) / w->stride[0] + 1, w->out[0]);
-    t->height = under(w, 0, hz__larger(t->rows, 1));
-    return t->height * t->pitch <= AREA;
+static bool is_small(const hz__window *w) {
+    return w->kernel[0] + w->kernel[1] <= 16 && under(w, 1) <= AREA / 4;
 }
 
-/* One row of the copy, whose first column is ix of row iy of the plane. */
-static void load_row(const call *t, int64_t iy, int64_t ix, int64_t n, real *m, position *at) {
-    const hz__window *w = t->w;
-    const bool outside = iy < 0 || iy >= w->in[0];
-    const int64_t lo = outside ? n : hz__smaller(hz__larger(-ix, 0), n);
-    const int64_t hi = outside ? n : hz__larger(hz__smaller(w->in[1] - ix, n), lo);
-    for (int64_t i = 0; i < lo; i++) m[i] = -INFINITY;
-    for (int64_t i = hi; i < n; i++) m[i] = -INFINITY;
-    if (hi > lo) {
-        const real *from = t->x + iy * t->x_s[0] + (ix + lo) * t->x_s[1];
-        if (t->x_s[1] == 1)
-            memcpy(m + lo, from, (size_t)(hi - lo) * sizeof *m);
+/* m[i] = max(m[i], b[i]); b may be m, some elements further on. */
+static void fold_values(int64_t n, const real *b, real *m) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) m[i] = ((b[i] > m[i]) | (b[i] != b[i])) ? b[i] : m[i];
+}
+
+/* Whether b at q is the maximum, not a at p: of equals, and of NaNs, the one that comes first in the plane is. */
+HZ_INLINE bool is_taken(real a, position p, real b, position q) {
+    const bool even = (a == b) | ((a != a) & (b != b));
+    return (b > a) | ((b != b) & (a == a)) | (even & (q < p));
+}
+
+/* The same with positions, those of b from `first` on. */
+static void fold_row_positions(int64_t n, const real *b, position first, real *m, position *at) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        const position q = first + (position)i;
+        const bool take = is_taken(m[i], at[i], b[i], q);
+        m[i] = take ? b[i] : m[i];
+        at[i] = take ? q : at[i];
+    }
+}
+
+/* The same with the neighbour d further on. */
+static void fold_neighbour_positions(int64_t n, int64_t d, real *m, position *at) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        const bool take = is_taken(m[i], at[i], m[i + d], at[i + d]);
+        m[i] = take ? m[i + d] : m[i];
+        at[i] = take ? at[i + d] : at[i];
+    }
+}
+
+/* Columns [lo, hi) of row iy of the plane, side by side; in room unless they already are. */
+static const real *plane_row(const call *c, int64_t iy, int64_t lo, int64_t hi, real *room) {
+    const real *from = c->x + iy * c->x_s[0] + lo * c->x_s[1];
+    if (c->x_s[1] == 1) return from;
+    for (int64_t i = 0; i < hi - lo; i++) room[i] = from[i * c->x_s[1]];
+    return room;
+}
+
+/* m and at: the maximum of each of columns [lo, hi) in the rows of the window; none outside the plane. */
+static void fold_rows(const call *c, int64_t oy, int64_t lo, int64_t hi, real *m, position *at) {
+    const hz__window *w = c->w;
+    const int64_t n = hi - lo;
+    real room[AREA];
+    for (int64_t i = 0; i < n; i++) m[i] = -INFINITY;
+    for (int64_t i = 0; at && i < n; i++) at[i] = NOWHERE;
+    for (int64_t r = 0; r < w->kernel[0] && n > 0; r++) {
+        const int64_t iy = oy * w->stride[0] - w->pad[0] + r * w->dilation[0];
+        if (iy < 0 || iy >= w->in[0]) continue;
+        const real *row = plane_row(c, iy, lo, hi, room);
+        if (at)
+            fold_row_positions(n, row, (position)(iy * w->in[1] + lo), m, at);
         else
-            for (int64_t i = lo; i < hi; i++) m[i] = from[(i - lo) * t->x_s[1]];
+            fold_values(n, row, m);
     }
-    if (!at) return;
-    const position first = (position)(iy * w->in[1] + ix);
-    for (int64_t i = 0; i < n; i++) at[i] = i >= lo && i < hi ? first + (position)i : NOWHERE;
 }
 
-static void load(const call *c, const part *t, real *m, position *at) {
+/* So many columns that are padding. */
+static void fill_padding(int64_t n, real *m, position *at) {
+    for (int64_t i = 0; i < n; i++) m[i] = -INFINITY;
+    for (int64_t i = 0; at && i < n; i++) at[i] = NOWHERE;
+}
+
+/* Element u becomes the maximum of the window that begins in column ix + u, for outputs ox … ox + n − 1 of row oy. */
+static void fold(const call *c, int64_t oy, int64_t ox, int64_t n, real *m, position *at) {
     const hz__window *w = c->w;
-    const int64_t iy = t->oy * w->stride[0] - w->pad[0], ix = t->ox * w->stride[1] - w->pad[1];
-    for (int64_t v = 0; v < t->height; v++) {
-        load_row(c, iy + v, ix, t->pitch, m + v * t->pitch, at ? at + v * t->pitch : NULL);
+    const int64_t columns = under(w, n), ix = ox * w->stride[1] - w->pad[1], d = w->dilation[1];
+    const int64_t lo = hz__smaller(hz__larger(-ix, 0), columns);
+    const int64_t hi = hz__larger(hz__smaller(w->in[1] - ix, columns), lo);
+    fill_padding(lo, m, at);
+    fold_rows(c, oy, ix + lo, ix + hi, m + lo, at ? at + lo : NULL);
+    fill_padding(columns - hi, m + hi, at ? at + hi : NULL);
+    for (int64_t k = 1; k < w->kernel[1]; k++) {
+        if (at)
+            fold_neighbour_positions(columns - k * d, d, m, at);
+        else
+            fold_values(columns - k * d, m + d, m);
     }
 }
 
-/* m[i] = max(m[i], m[i + d]). */
-static void fold_values(int64_t n, int64_t d, real *m) {
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++) {
-        const real a = m[i], b = m[i + d];
-        m[i] = ((b > a) | (b != b)) ? b : a;
-    }
-}
-
-/* The same with positions: of equals, and of NaNs, the one that comes first in the plane. */
-static void fold_positions(int64_t n, int64_t d, real *m, position *at) {
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++) {
-        const real a = m[i], b = m[i + d];
-        const position p = at[i], q = at[i + d];
-        const bool even = (a == b) | ((a != a) & (b != b));
-        const bool take = (b > a) | ((b != b) & (a == a)) | (even & (q < p));
-        m[i] = take ? b : a;
-        at[i] = take ? q : p;
-    }
-}
-
-/* Element (v, u) of the copy becomes the maximum of the window that begins there. */
-static void fold(const hz__window *w, const part *t, real *m, position *at) {
-    const int64_t n = t->height * t->pitch;
-    const int64_t step[] = {w->dilation[0] * t->pitch, w->dilation[1]};
-    for (int axis = 0; axis < 2; axis++) {
-        for (int64_t k = 1; k < w->kernel[axis]; k++) {
-            if (at)
-                fold_positions(n - step[axis], step[axis], m, at);
-            else
-                fold_values(n - step[axis], step[axis], m);
-        }
-    }
-}
-
-static void run_fold(const call *c, part t) {
+static void run_fold(const call *c) {
     const hz__window *w = c->w;
-    const int64_t rows = t.rows, columns = t.columns;
+    const int64_t most = (AREA - under(w, 1)) / w->stride[1] + 1;
     real m[AREA];
     position room[AREA], *at = c->positions ? room : NULL;
-    for (t.oy = 0; t.oy < w->out[0]; t.oy += rows) {
-        t.rows = hz__smaller(rows, w->out[0] - t.oy);
-        t.height = under(w, 0, t.rows);
-        for (t.ox = 0; t.ox < w->out[1]; t.ox += columns) {
-            t.columns = hz__smaller(columns, w->out[1] - t.ox);
-            t.pitch = under(w, 1, t.columns);
-            load(c, &t, m, at);
-            fold(w, &t, m, at);
-            for (int64_t i = 0; i < t.rows; i++) {
-                const int64_t first = i * w->stride[0] * t.pitch;
-                c->row(c, t.oy + i, t.ox, t.columns, m + first, at ? at + first : NULL, w->stride[1]);
-            }
+    for (int64_t oy = 0; oy < w->out[0]; oy++) {
+        for (int64_t ox = 0; ox < w->out[1]; ox += most) {
+            const int64_t n = hz__smaller(most, w->out[1] - ox);
+            fold(c, oy, ox, n, m, at);
+            c->row(c, oy, ox, n, m, at, w->stride[1]);
         }
     }
 }
@@ -199,9 +195,8 @@ static void run_scan(const call *t) {
 }
 
 static void run(const call *t) {
-    part first;
-    if (choose_part(t->w, &first))
-        run_fold(t, first);
+    if (is_small(t->w))
+        run_fold(t);
     else
         run_scan(t);
 }
