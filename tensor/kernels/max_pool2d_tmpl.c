@@ -39,7 +39,10 @@ struct call {
 
 /* ---- folding ---- */
 
-enum { AREA = 1024 }; /* columns that are folded together */
+enum {
+    AREA = 1024, /* columns that are folded together */
+    BLOCK = 8    /* columns that are folded at a time */
+};
 
 /* Columns of the padded plane under n outputs. */
 static int64_t under(const hz__window *w, int64_t n) {
@@ -51,34 +54,51 @@ static bool is_small(const hz__window *w) {
 }
 
 /* m[i] = max(m[i], b[i]); b may be m, some elements further on. */
-static void fold_values(int64_t n, const real *b, real *m) {
+HZ_INLINE void fold_values(int64_t n, const real *b, real *m) {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) m[i] = ((b[i] > m[i]) | (b[i] != b[i])) ? b[i] : m[i];
 }
 
-/* Whether b at q is the maximum, not a at p: of equals, and of NaNs, the one that comes first in the plane is. */
-HZ_INLINE bool is_taken(real a, position p, real b, position q) {
-    const bool even = (a == b) | ((a != a) & (b != b));
-    return (b > a) | ((b != b) & (a == a)) | (even & (q < p));
-}
-
-/* The same with positions, those of b from `first` on. */
-static void fold_row_positions(int64_t n, const real *b, position first, real *m, position *at) {
+/* The same with positions, where those of b, from `first` on, come later in the plane. */
+HZ_INLINE void fold_positions(int64_t n, const real *b, position first, real *m, position *at) {
 #pragma omp simd
-    for (int64_t i = 0; i < n; i++) {
-        const position q = first + (position)i;
-        const bool take = is_taken(m[i], at[i], b[i], q);
+    for (position i = 0; i < (position)n; i++) {
+        const bool take = (b[i] > m[i]) | ((b[i] != b[i]) & (m[i] == m[i]));
         m[i] = take ? b[i] : m[i];
-        at[i] = take ? q : at[i];
+        at[i] = take ? first + i : at[i];
     }
 }
 
-/* The same with the neighbour d further on. */
-static void fold_neighbour_positions(int64_t n, int64_t d, real *m, position *at) {
+HZ_INLINE void fold_some(int64_t n, const real *b, position first, real *m, position *at) {
+    if (at)
+        fold_positions(n, b, first, m, at);
+    else
+        fold_values(n, b, m);
+}
+
+/* A row of the window. The last block once more rather than a few elements one by one: that changes nothing. */
+static void fold_row(int64_t n, const real *b, position first, real *m, position *at) {
+    const int64_t whole = n / BLOCK * BLOCK, last = n - BLOCK;
+    fold_some(whole, b, first, m, at);
+    if (whole == n) return;
+    if (last >= 0)
+        fold_some(BLOCK, b + last, first + (position)last, m + last, at ? at + last : NULL);
+    else
+        fold_some(n, b, first, m, at);
+}
+
+/* m[i] and at[i] against those d further on: of equals, and of NaNs, the one that comes first in the plane. */
+static void fold_neighbours(int64_t n, int64_t d, real *m, position *at) {
+    if (!at) {
+        fold_values(n, m + d, m);
+        return;
+    }
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
-        const bool take = is_taken(m[i], at[i], m[i + d], at[i + d]);
-        m[i] = take ? m[i + d] : m[i];
+        const real a = m[i], b = m[i + d];
+        const bool even = (a == b) | ((a != a) & (b != b));
+        const bool take = (b > a) | ((b != b) & (a == a)) | (even & (at[i + d] < at[i]));
+        m[i] = take ? b : a;
         at[i] = take ? at[i + d] : at[i];
     }
 }
@@ -91,31 +111,36 @@ static const real *plane_row(const call *c, int64_t iy, int64_t lo, int64_t hi, 
     return room;
 }
 
-/* m and at: the maximum of each of columns [lo, hi) in the rows of the window; none outside the plane. */
-static void fold_rows(const call *c, int64_t oy, int64_t lo, int64_t hi, real *m, position *at) {
-    const hz__window *w = c->w;
-    const int64_t n = hi - lo;
-    real room[AREA];
-    for (int64_t i = 0; i < n; i++) m[i] = -INFINITY;
-    for (int64_t i = 0; at && i < n; i++) at[i] = NOWHERE;
-    for (int64_t r = 0; r < w->kernel[0] && n > 0; r++) {
-        const int64_t iy = oy * w->stride[0] - w->pad[0] + r * w->dilation[0];
-        if (iy < 0 || iy >= w->in[0]) continue;
-        const real *row = plane_row(c, iy, lo, hi, room);
-        if (at)
-            fold_row_positions(n, row, (position)(iy * w->in[1] + lo), m, at);
-        else
-            fold_values(n, row, m);
-    }
-}
-
 /* So many columns that are padding. */
 static void fill_padding(int64_t n, real *m, position *at) {
     for (int64_t i = 0; i < n; i++) m[i] = -INFINITY;
     for (int64_t i = 0; at && i < n; i++) at[i] = NOWHERE;
 }
 
-/* Element u becomes the maximum of the window that begins in column ix + u, for outputs ox … ox + n − 1 of row oy. */
+/* The first row of the window. */
+static void copy_row(int64_t n, const real *row, position first, real *m, position *at) {
+    memcpy(m, row, (size_t)n * sizeof *m);
+    for (position i = 0; at && i < (position)n; i++) at[i] = first + i;
+}
+
+/* m and at: the maximum of each of columns [lo, hi) in the rows of the window that are in the plane. */
+static void fold_rows(const call *c, int64_t oy, int64_t lo, int64_t hi, real *m, position *at) {
+    const hz__window *w = c->w;
+    const int64_t n = hi - lo;
+    bool begun = false;
+    real room[AREA];
+    for (int64_t r = 0; r < w->kernel[0] && n > 0; r++) {
+        const int64_t iy = oy * w->stride[0] - w->pad[0] + r * w->dilation[0];
+        if (iy < 0 || iy >= w->in[0]) continue;
+        const real *row = plane_row(c, iy, lo, hi, room);
+        (begun ? fold_row : copy_row)(n, row, (position)(iy * w->in[1] + lo), m, at);
+        begun = true;
+    }
+    if (!begun) fill_padding(n, m, at);
+}
+
+/* Element u becomes the maximum of the window that begins in column ix + u, for outputs ox … ox + n − 1 of row oy. What
+ * lies behind the columns is padding, too, so that blocks need not end with them. */
 static void fold(const call *c, int64_t oy, int64_t ox, int64_t n, real *m, position *at) {
     const hz__window *w = c->w;
     const int64_t columns = under(w, n), ix = ox * w->stride[1] - w->pad[1], d = w->dilation[1];
@@ -123,20 +148,16 @@ static void fold(const call *c, int64_t oy, int64_t ox, int64_t n, real *m, posi
     const int64_t hi = hz__larger(hz__smaller(w->in[1] - ix, columns), lo);
     fill_padding(lo, m, at);
     fold_rows(c, oy, ix + lo, ix + hi, m + lo, at ? at + lo : NULL);
-    fill_padding(columns - hi, m + hi, at ? at + hi : NULL);
-    for (int64_t k = 1; k < w->kernel[1]; k++) {
-        if (at)
-            fold_neighbour_positions(columns - k * d, d, m, at);
-        else
-            fold_values(columns - k * d, m + d, m);
-    }
+    fill_padding(columns + BLOCK + d - hi, m + hi, at ? at + hi : NULL);
+    for (int64_t k = 1; k < w->kernel[1]; k++)
+        fold_neighbours((columns + BLOCK - 1) / BLOCK * BLOCK, d, m, at);
 }
 
 static void run_fold(const call *c) {
     const hz__window *w = c->w;
     const int64_t most = (AREA - under(w, 1)) / w->stride[1] + 1;
-    real m[AREA];
-    position room[AREA], *at = c->positions ? room : NULL;
+    real m[AREA + AREA / 2];
+    position room[AREA + AREA / 2], *at = c->positions ? room : NULL;
     for (int64_t oy = 0; oy < w->out[0]; oy++) {
         for (int64_t ox = 0; ox < w->out[1]; ox += most) {
             const int64_t n = hz__smaller(most, w->out[1] - ox);
