@@ -1,7 +1,8 @@
 /* train.c: what train_oracle.py compares with PyTorch. Tensors come from and go to .npy files.
  *
  *   train optimiser OPTIONS PARAM GRADS OUT    one step for each row of GRADS; OUT holds the parameter after each
- *   train network OPTIONS WEIGHTS STEPS        train the network below on the file's batches; prints the losses
+ *   train network OPTIONS WEIGHTS STEPS OUT    train the network below on the file's batches, from the file's state.…;
+ *                                              prints the losses, and one out of training; OUT: the state afterwards
  *   train loss OPTIONS X TARGET OUT            prints the loss; OUT is its gradient in X
  *   train schedule OPTIONS STEPS               prints a factor for each step
  *
@@ -86,21 +87,26 @@ static bool run_optimizer(hz_tape *t, char **arg, hz_error *err) {
 
 /* ---- a network: two convolutions with batch norm, pooling, a linear layer; with kinks or without ---- */
 
-static const char *const params[] = {"conv1.weight", "bn1.weight", "bn1.bias",  "conv2.weight",
-                                     "bn2.weight",   "bn2.bias",   "fc.weight", "fc.bias"};
-enum { PARAMS = sizeof params / sizeof params[0] };
-
-static hz_var block(hz_var x, const hz_var *w, bool smooth) {
-    hz_var y = hz_conv2d(x, w[0], (hz_var){NULL, 0}, &(hz_conv2d_opts){.pad = {1, 1}});
-    y = hz_batch_norm(y, w[1], w[2], 1e-5);
-    return smooth ? hz_gelu(y) : hz_relu(y);
+static hz_var block(hz_net *net, const char *conv, const char *bn, hz_var x, int64_t out) {
+    const hz_conv2d_layer opts = {.out = out, .kernel = {3, 3}, .opts.pad = {1, 1}, .no_bias = true};
+    return hz_layer_batch_norm(net, bn, hz_layer_conv2d(net, conv, x, &opts), NULL);
 }
 
-static hz_var network(hz_var x, const hz_var *w, bool smooth) {
-    const hz_pool2d_opts halves = {.kernel = {2, 2}};
-    hz_var y = block(x, w, smooth);
-    y = smooth ? hz_avg_pool2d(y, &halves) : hz_max_pool2d(y, &halves);
-    return hz_linear(hz_mean(block(y, w + 3, smooth), HZ_AXIS(2) | HZ_AXIS(3), false), w[6], w[7]);
+static hz_var head(hz_net *net, hz_var x) {
+    x = hz_mean(x, HZ_AXIS(2) | HZ_AXIS(3), false);
+    return hz_layer_linear(net, "fc", x, &(hz_linear_layer){.out = 5});
+}
+
+static const hz_pool2d_opts halves = {.kernel = {2, 2}};
+
+static hz_var smooth_network(hz_net *net, hz_var x) {
+    x = hz_avg_pool2d(hz_gelu(block(net, "conv1", "bn1", x, 8)), &halves);
+    return head(net, hz_gelu(block(net, "conv2", "bn2", x, 12)));
+}
+
+static hz_var network(hz_net *net, hz_var x) {
+    x = hz_max_pool2d(hz_relu(block(net, "conv1", "bn1", x, 8)), &halves);
+    return head(net, hz_relu(block(net, "conv2", "bn2", x, 12)));
 }
 
 /* Batch number t, out of `batches` that take turns: "x" (batches, N, C, H, W), "labels" (batches, N). */
@@ -110,31 +116,43 @@ static bool batch_of(const hz_weights *w, const char *name, int64_t t, hz_tensor
            hz_view_reshape(&all, all.rank - 1, all.dim + 1, out, err);
 }
 
-static bool train_step(hz_tape *t, hz_optimizer *opt, const hz_weights *w, const hz_tensor *value,
-                       bool smooth, int64_t step, hz_error *err) {
+/* Print the loss on a batch, and go a step if opt is not NULL. */
+static bool train_step(hz_net *net, const char *o, hz_optimizer *opt, const hz_weights *w, hz_error *err) {
     hz_tensor x, labels;
-    hz_var p[PARAMS], dp[PARAMS];
-    if (!batch_of(w, "x", step, &x, err) || !batch_of(w, "labels", step, &labels, err)) return false;
-    hz_tape_reset(t);
-    for (int k = 0; k < PARAMS; k++) p[k] = hz_input(t, &value[k]);
-    hz_var loss = hz_cross_entropy(network(hz_input(t, &x), p, smooth), hz_input(t, &labels), HZ_LOSS_MEAN);
-    if (!hz_grad(&loss, 1, p, PARAMS, NULL, dp)) return hz_tape_ok(t, err);
+    if (!batch_of(w, "x", net->step, &x, err) || !batch_of(w, "labels", net->step, &labels, err))
+        return false;
+    hz_tape_reset(net->tape);
+    hz_var in = hz_input(net->tape, &x);
+    hz_var logits = option(o, "smooth") != 0 ? smooth_network(net, in) : network(net, in);
+    hz_var loss = hz_cross_entropy(logits, hz_input(net->tape, &labels), HZ_LOSS_MEAN);
+    if (opt && !hz_params_minimize(net->params, opt, loss, err)) return false;
     printf("%.17g\n", hz_item(loss));
-    return hz_optimizer_step_vars(opt, dp, PARAMS, err);
+    return hz_tape_ok(net->tape, err);
+}
+
+static bool train(hz_net *net, char **arg, const hz_weights *w, hz_optimizer *opt, hz_error *err) {
+    hz_tensor x;
+    if (!batch_of(w, "x", 0, &x, err) || !hz_params_build(net->params, network, x.rank, x.dim, err) ||
+        !hz_params_load(net->params, w, &(hz_load_opts){.prefix = "state."}, NULL, err) ||
+        !hz_params_optimize(net->params, opt, err))
+        return false;
+    for (net->training = true; net->step < atoi(arg[2]); net->step++)
+        if (!train_step(net, arg[0], opt, w, err)) return false;
+    net->training = false;
+    return train_step(net, arg[0], NULL, w, err) && hz_params_save(net->params, arg[3], NULL, err);
 }
 
 static bool run_network(hz_tape *t, char **arg, hz_error *err) {
-    hz_tensor value[PARAMS];
     hz_weights *w = NULL;
-    const bool smooth = option(arg[0], "smooth") != 0;
+    hz_tensor x = {.data = NULL};
     hz_optimizer *opt = make_optimizer(arg[0], err);
-    bool ok = opt && set_clip(opt, arg[0], err) && hz_weights_open(arg[1], NULL, &w, err);
-    for (int k = 0; ok && k < PARAMS; k++)
-        ok = hz_weights_get(w, params[k], &value[k], err) &&
-             hz_optimizer_add(opt, params[k], &value[k], NULL, err);
-    for (int64_t step = 0; ok && step < atoi(arg[2]); step++)
-        ok = train_step(t, opt, w, value, smooth, step, err);
+    bool ok = opt && set_clip(opt, arg[0], err) && hz_weights_open(arg[1], NULL, &w, err) &&
+              hz_weights_get(w, "x", &x, err);
+    hz_params *p = ok ? hz_params_new(&(hz_params_opts){.dtype = x.dtype}, err) : NULL;
+    hz_net net = {.tape = t, .params = p};
+    ok = p && train(&net, arg, w, opt, err);
     hz_optimizer_free(opt);
+    hz_params_free(p);
     hz_weights_close(w);
     return ok;
 }
@@ -210,7 +228,7 @@ static const struct {
     int args;
     bool (*run)(hz_tape *t, char **arg, hz_error *err);
 } commands[] = {{"optimiser", 4, run_optimizer},
-                {"network", 3, run_network},
+                {"network", 4, run_network},
                 {"loss", 4, run_loss},
                 {"schedule", 2, run_schedule}};
 

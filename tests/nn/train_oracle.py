@@ -4,9 +4,10 @@
 
 Compared are
   - parameters after each of 50 steps on given gradients, to 1e-6 of the largest, in float32;
-  - the losses of a small network with batch norm over 200 steps from the same weights and batches: in float32, without
-    kinks, to 1e-4 relative; with ReLU and max pooling in float64, to 1e-8. (In float32 a ReLU or a maximum that rounding tips
-    over shifts later losses by 1e-2, PyTorch's own against its float64 as well.)
+  - the losses of a small network with batch norm over 200 steps from the same state dictionary and batches, and one out of
+    training after that: in float32, without kinks, to 1e-4 relative; with ReLU and max pooling in float64, to 1e-8. (In
+    float32 a ReLU or a maximum that rounding tips over shifts later losses by 1e-2, PyTorch's own against its float64 as
+    well.) The state dictionaries afterwards, too;
   - losses and their gradients, to 1e-12, in float64;
   - schedules, to 1e-12.
 Exit status 77 if there is no torch.
@@ -27,10 +28,11 @@ try:
     import numpy as np
     import torch
     import torch.nn.functional as F
+    from torch import nn
 except ImportError:
     skip("no PyTorch for this Python: apt-get install python3-torch")
 
-from tensor_files import write_safetensors
+from tensor_files import read_safetensors, write_safetensors
 
 torch.manual_seed(1)
 torch.set_num_threads(1)
@@ -130,24 +132,22 @@ NETWORKS = (
     "adamw lr=0.003 weight_decay=0.05",
     "sgd lr=0.1 momentum=0.9 nesterov=1 clip_norm=1",
 )
-DTYPES = ((torch.float32, True, 1e-4), (torch.float64, False, 1e-8))  # type, smooth, tolerance
+# Type, smooth, and tolerances: of losses, relative; of the state after all steps, of the largest number of a tensor.
+DTYPES = ((torch.float32, True, 1e-4, 1e-4), (torch.float64, False, 1e-8, 1e-8))
 STEPS = 200
 
 
-def network(w, x, smooth):
-    def block(x, conv, bn):
-        y = F.conv2d(x, w[conv + ".weight"], padding=1)
-        y = F.batch_norm(y, None, None, w[bn + ".weight"], w[bn + ".bias"], training=True)
-        return F.gelu(y) if smooth else F.relu(y)
+class Network(nn.Module):
+    def __init__(self, smooth):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8)
+        self.conv2, self.bn2 = nn.Conv2d(8, 12, 3, padding=1, bias=False), nn.BatchNorm2d(12)
+        self.fc = nn.Linear(12, 5)
+        self.act, self.pool = (F.gelu, F.avg_pool2d) if smooth else (F.relu, F.max_pool2d)
 
-    x = (F.avg_pool2d if smooth else F.max_pool2d)(block(x, "conv1", "bn1"), 2)
-    return F.linear(block(x, "conv2", "bn2").mean((2, 3)), w["fc.weight"], w["fc.bias"])
-
-
-def initial_weights():
-    return {"conv1.weight": torch.randn(8, 3, 3, 3) * 0.2, "bn1.weight": torch.ones(8), "bn1.bias": torch.zeros(8),
-            "conv2.weight": torch.randn(12, 8, 3, 3) * 0.15, "bn2.weight": torch.ones(12), "bn2.bias": torch.zeros(12),
-            "fc.weight": torch.randn(5, 12) * 0.3, "fc.bias": torch.zeros(5)}
+    def forward(self, x):
+        x = self.pool(self.act(self.bn1(self.conv1(x))), 2)
+        return self.fc(self.act(self.bn2(self.conv2(x))).mean((2, 3)))
 
 
 def batches():
@@ -157,26 +157,38 @@ def batches():
     return patterns[labels] + 1.5 * torch.randn(8, 16, 3, 10, 10), labels
 
 
-def check_network(folder, text, dtype, smooth, tolerance):
-    w = {name: t.to(dtype) for name, t in initial_weights().items()}
+def train(net, text, x, labels):
+    """The losses in training, and one out of it."""
+    params = list(net.parameters())
+    opt = torch_optimizer(text, params)
+    losses = []
+    for step in range(STEPS + 1):
+        net.train(step < STEPS)
+        loss = F.cross_entropy(net(x[step % 8]), labels[step % 8])
+        losses.append(loss.item())
+        if step < STEPS:
+            opt.zero_grad()
+            loss.backward()
+            clip(text, params)
+            opt.step()
+    return np.array(losses)
+
+
+def check_network(folder, text, dtype, smooth, tolerance, state_tolerance):
+    net = Network(smooth).to(dtype)
     x, labels = batches()
     x = x.to(dtype)
-    write_safetensors(folder + "/w.safetensors", {"labels": labels, "x": x, **w})
-    ours = np.array(run("network", text + " smooth=%d" % smooth, folder + "/w.safetensors", str(STEPS)))
-    params = [t.requires_grad_() for t in w.values()]
-    opt = torch_optimizer(text, params)
-    theirs = []
-    for step in range(STEPS):
-        loss = F.cross_entropy(network(w, x[step % 8], smooth), labels[step % 8])
-        opt.zero_grad()
-        loss.backward()
-        clip(text, params)
-        opt.step()
-        theirs.append(loss.item())
-    theirs = np.array(theirs)
+    state = {"state." + name: t for name, t in net.state_dict().items()}
+    write_safetensors(folder + "/w.safetensors", {"labels": labels, "x": x, **state})
+    ours = np.array(run("network", text + " smooth=%d" % smooth, folder + "/w.safetensors", str(STEPS),
+                        folder + "/state.safetensors"))
+    theirs = train(net, text, x, labels)
     error = (np.abs(ours - theirs) / np.abs(theirs)).max()
-    what = "%s: loss %.3f to %.3f in %s" % (text, theirs[0], theirs[-1], dtype)
-    return verdict(what, error, tolerance) and theirs[-1] < theirs[0] / 2
+    what = "%s: loss %.3f to %.3f in %s" % (text, theirs[0], theirs[-2], dtype)
+    good = verdict(what, error, tolerance) and theirs[-2] < theirs[0] / 2
+    after, their_state = read_safetensors(folder + "/state.safetensors"), net.state_dict()
+    error = max((after[name] - t).abs().max().item() / t.abs().max().item() for name, t in their_state.items())
+    return verdict("  the state afterwards", error, state_tolerance) and good and after.keys() == their_state.keys()
 
 
 # ---- losses
