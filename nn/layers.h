@@ -124,6 +124,16 @@ typedef struct hz_conv_transpose2d_layer {
 hz_var hz_layer_conv_transpose2d(hz_net *net, const char *layer, hz_var x,
                                  const hz_conv_transpose2d_layer *l);
 
+/* The same for sequences: weight (C, out/groups, R), x (N, C, L) → (N, out, OL). */
+typedef struct hz_conv_transpose1d_layer {
+    int64_t out, kernel;
+    hz_conv2d_opts opts; /* index 0 of stride, pad, dilation; groups */
+    int64_t output_pad;
+    bool no_bias;
+} hz_conv_transpose1d_layer;
+hz_var hz_layer_conv_transpose1d(hz_net *net, const char *layer, hz_var x,
+                                 const hz_conv_transpose1d_layer *l);
+
 /* ---- normalisations. Parameters weight (γ, ones) and bias (β, zeros), which files may lack. ---- */
 
 /* By the statistics of the batch, for each channel: x (N, C, …). γ, β (C). Buffers running_mean (zeros), running_var
@@ -163,10 +173,82 @@ typedef struct hz_group_norm_layer {
 } hz_group_norm_layer;
 hz_var hz_layer_group_norm(hz_net *net, const char *layer, hz_var x, const hz_group_norm_layer *l);
 
+/* ---- activations that learn; those that do not are ops ---- */
+
+/* x > 0 ? x : slope·x. Parameter weight: one slope for all, or one for each channel of x (N, C, …). First value: 1/4. */
+typedef struct hz_prelu_layer {
+    int64_t slopes; /* 0: those of the weights, or else 1 */
+} hz_prelu_layer;
+hz_var hz_layer_prelu(hz_net *net, const char *layer, hz_var x, const hz_prelu_layer *l);
+
+/* The activation of that name, with PyTorch's numbers where it has some: "relu", "leaky_relu" (0.01), "elu" (1), …
+ * HZ_ENOTFOUND with all their names. hz_activation_name: number k, 0 …; NULL past the end. */
+hz_var hz_activation(hz_var x, const char *name);
+const char *hz_activation_name(int k);
+
 /* ---- noise ---- */
 
 /* In training, zero with probability p, the rest times 1/(1 − p); otherwise x itself. No parameters. */
 hz_var hz_layer_dropout(hz_net *net, const char *layer, hz_var x, double p);
+
+/* ==== networks as tables ====
+ *
+ *   static const hz_pool2d_opts halves = {.kernel = {2, 2}};
+ *
+ *   hz_var lenet(hz_net *net, hz_var x) {
+ *       return hz_sequential(net, "", x, HZ_STAGES(
+ *           {.conv2d = &(hz_conv2d_layer){.out = 6, .kernel = {5, 5}, .opts.pad = {2, 2}}},
+ *           {.op = hz_relu},
+ *           {.max_pool2d = &halves},
+ *           …
+ *           {.flatten = 1},
+ *           {.name = "logits", .linear = &(hz_linear_layer){.out = 10}}));
+ *   }
+ *
+ * A stage without a name has its number, so that paths are those of PyTorch's nn.Sequential: "0.weight", "3.weight". */
+
+typedef struct hz_stage hz_stage;
+typedef struct hz_stages {
+    const hz_stage *stage;
+    int n;
+} hz_stages;
+
+/* Stages in place. */
+#define HZ_STAGES(...)                                   \
+    (&(const hz_stages){(const hz_stage[]){__VA_ARGS__}, \
+                        (int)(sizeof((const hz_stage[]){__VA_ARGS__}) / sizeof(hz_stage))})
+
+/* One thing to do: HZ_EINVAL if more than one of these is set; with none, x goes on as it is. */
+struct hz_stage {
+    const char *name;                      /* NULL: its number, from 0 */
+    hz_var (*op)(hz_var x);                /* hz_relu, hz_global_avg_pool2d, … or a function of one's own */
+    hz_var (*part)(hz_net *net, hz_var x); /* the same with parameters, which lie under the stage's name */
+    const hz_linear_layer *linear;
+    const hz_embedding_layer *embedding;
+    const hz_conv1d_layer *conv1d;
+    const hz_conv2d_layer *conv2d;
+    const hz_conv_transpose1d_layer *conv_transpose1d;
+    const hz_conv_transpose2d_layer *conv_transpose2d;
+    const hz_batch_norm_layer *batch_norm;
+    const hz_instance_norm_layer *instance_norm;
+    const hz_layer_norm_layer *layer_norm;
+    const hz_group_norm_layer *group_norm;
+    const hz_prelu_layer *prelu;
+    const hz_pool2d_opts *max_pool2d, *avg_pool2d;
+    int flatten;                 /* the axes from this one on into one */
+    double dropout;              /* its probability */
+    const hz_stages *sequential; /* "NAME.0", … */
+    const hz_stages *residual;   /* the branch of hz_residual, */
+    const hz_stages *shortcut;   /* and the way past it */
+};
+
+/* Stage after stage, under name; "": in the part that is entered already. */
+hz_var hz_sequential(hz_net *net, const char *name, hz_var x, const hz_stages *stages);
+
+/* branch(x) + x (He et al. 2016), or + shortcut(x) if it is not NULL; both of one shape, HZ_ESHAPE. Parameters of the
+ * branch are "NAME.0…", those of the shortcut "NAME.downsample.0…", as torchvision says. */
+hz_var hz_residual(hz_net *net, const char *name, hz_var x, const hz_stages *branch,
+                   const hz_stages *shortcut);
 
 #ifdef __cplusplus
 }

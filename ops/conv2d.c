@@ -194,21 +194,3 @@ hz_var hz_conv2d(hz_var x, hz_var w, hz_var b, const hz_conv2d_opts *opts) {
     hz_conv2d_geometry g = hz__conv2d_geometry_of(opts);
     return hz_apply(&hz_op_conv2d, in, b.id ? 3 : 2, &g);
 }
-
-/* As a convolution of images of one row. */
-hz_var hz_conv1d(hz_var x, hz_var w, hz_var b, const hz_conv2d_opts *opts) {
-    hz_conv2d_opts flat = {.groups = opts ? opts->groups : 0};
-    if (opts) {
-        flat.stride[1] = opts->stride[0];
-        flat.dilation[1] = opts->dilation[0];
-        flat.pad[1] = opts->pad[0];
-        flat.pad_before[1] = opts->pad_before[0];
-        flat.pad_after[1] = opts->pad_after[0];
-    }
-    if (hz_ok(x) && hz_ok(w) && (hz_value(x)->rank != 3 || hz_value(w)->rank != 3))
-        return hz_tape_fail(x.tape, HZ_ESHAPE,
-                            "conv1d: input %s must be (N, C, L) and weight %s (K, C/groups, R)",
-                            hz_shape_str(hz_value(x)).s, hz_shape_str(hz_value(w)).s);
-    hz_var y = hz_conv2d(hz_unsqueeze(x, 2), hz_unsqueeze(w, 2), b, &flat);
-    return hz_ok(y) ? hz_squeeze(y, HZ_AXIS(2)) : y;
-}

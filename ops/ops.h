@@ -278,8 +278,9 @@ hz_var hz_conv2d_weight_grad(hz_var x, hz_var dy, const hz_conv2d_geometry *g, i
 hz_var hz_conv_transpose2d(hz_var x, hz_var w, hz_var b, const hz_conv2d_opts *opts,
                            const int64_t output_pad[2]);
 
-/* 1-d: x (N, C, L), w (K, C/groups, R); index 0 of the options is used. */
+/* 1-d: x (N, C, L), w (K, C/groups, R), transposed x (N, K, L); index 0 of the options is used. */
 hz_var hz_conv1d(hz_var x, hz_var w, hz_var b, const hz_conv2d_opts *opts);
+hz_var hz_conv_transpose1d(hz_var x, hz_var w, hz_var b, const hz_conv2d_opts *opts, int64_t output_pad);
 
 /* ==== pooling ==== */
 
@@ -317,6 +318,12 @@ hz_var hz_adaptive_avg_pool2d_grad(hz_var dy, int64_t h, int64_t w);
 hz_var hz_adaptive_max_pool2d(hz_var x, int64_t oh, int64_t ow);
 hz_var hz_global_avg_pool2d(hz_var x); /* (N, C, H, W) → (N, C, 1, 1) */
 hz_var hz_global_max_pool2d(hz_var x); /* gradient shared evenly between equal maxima */
+
+/* 1-d: x (N, C, L); index 0 of the options is used. */
+hz_var hz_max_pool1d(hz_var x, const hz_pool2d_opts *opts);
+hz_var hz_avg_pool1d(hz_var x, const hz_pool2d_opts *opts);
+hz_var hz_adaptive_avg_pool1d(hz_var x, int64_t ol);
+hz_var hz_adaptive_max_pool1d(hz_var x, int64_t ol);
 
 /* ==== normalisation ==== */
 

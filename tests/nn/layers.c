@@ -55,6 +55,15 @@ static void conv_transpose2d(hz_net *net, const hz_var *x, const char *o, hz_var
     y[0] = hz_layer_conv_transpose2d(net, "layer", x[0], &l);
 }
 
+static void conv_transpose1d(hz_net *net, const hz_var *x, const char *o, hz_var *y) {
+    const hz_conv_transpose1d_layer l = {.out = option_int(o, "out"),
+                                         .kernel = option_int(o, "kernel"),
+                                         .opts = conv_opts(o),
+                                         .output_pad = option_int(o, "output_pad"),
+                                         .no_bias = option(o, "no_bias") != 0};
+    y[0] = hz_layer_conv_transpose1d(net, "layer", x[0], &l);
+}
+
 static void linear(hz_net *net, const hz_var *x, const char *o, hz_var *y) {
     const hz_linear_layer l = {.out = option_int(o, "out"), .no_bias = option(o, "no_bias") != 0};
     y[0] = hz_layer_linear(net, "layer", x[0], &l);
@@ -98,6 +107,65 @@ static void group_norm(hz_net *net, const hz_var *x, const char *o, hz_var *y) {
     y[0] = hz_layer_group_norm(net, "layer", x[0], &l);
 }
 
+static void prelu(hz_net *net, const hz_var *x, const char *o, hz_var *y) {
+    y[0] = hz_layer_prelu(net, "layer", x[0], &(hz_prelu_layer){.slopes = option_int(o, "slopes")});
+}
+
+static void activation(hz_net *net, const hz_var *x, const char *o, hz_var *y) {
+    const char *name = option_text(o, "of");
+    char word[32];
+    (void)net;
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(name ? name : "", " "), name ? name : "");
+    y[0] = hz_activation(x[0], word);
+}
+
+static hz_pool2d_opts pool_opts(const char *o) {
+    hz_pool2d_opts opts = {.ceil = option(o, "ceil") != 0, .count_padding = option(o, "count_padding") != 0};
+    pair(o, "kernel", opts.kernel);
+    pair(o, "stride", opts.stride);
+    pair(o, "pad", opts.pad);
+    pair(o, "dilation", opts.dilation);
+    return opts;
+}
+
+/* Poolings have no parameters and are no layers but ops: "pool max=1 axes=2", adaptive with out=3,4. */
+static void pool(hz_net *net, const hz_var *x, const char *o, hz_var *y) {
+    const hz_pool2d_opts opts = pool_opts(o);
+    const bool max = option(o, "max") != 0, line = option(o, "axes") == 1;
+    int64_t out[2];
+    (void)net;
+    pair(o, "out", out);
+    if (out[0] && line)
+        y[0] = max ? hz_adaptive_max_pool1d(x[0], out[0]) : hz_adaptive_avg_pool1d(x[0], out[0]);
+    else if (out[0])
+        y[0] =
+            max ? hz_adaptive_max_pool2d(x[0], out[0], out[1]) : hz_adaptive_avg_pool2d(x[0], out[0], out[1]);
+    else if (line)
+        y[0] = max ? hz_max_pool1d(x[0], &opts) : hz_avg_pool1d(x[0], &opts);
+    else
+        y[0] = max ? hz_max_pool2d(x[0], &opts) : hz_avg_pool2d(x[0], &opts);
+}
+
+/* Several layers, as a table. x (N, 3, L), L even */
+static void network(hz_net *net, const hz_var *x, const char *o, hz_var *y) {
+    static const hz_conv1d_layer same = {.out = 8, .kernel = 3, .opts.pad = {1}},
+                                 first = {.out = 8, .kernel = 3, .opts.pad = {1}, .no_bias = true},
+                                 half = {.out = 8, .kernel = 2, .opts.stride = {2}, .no_bias = true};
+    static const hz_conv_transpose1d_layer twice = {.out = 6, .kernel = 2, .opts.stride = {2}};
+    static const hz_batch_norm_layer batch_norm_plain = {.no_running = false};
+    static const hz_group_norm_layer quarters = {.groups = 4};
+    static const hz_linear_layer last = {.out = 12};
+    static const hz_layer_norm_layer layer_norm_plain = {.axes = 1};
+    (void)o;
+    y[0] = hz_sequential(
+        net, "layer", x[0],
+        HZ_STAGES({.conv1d = &first}, {.batch_norm = &batch_norm_plain}, {.op = hz_gelu},
+                  {.residual = HZ_STAGES({.conv1d = &same}, {.op = hz_tanh}, {.conv1d = &half}),
+                   .shortcut = HZ_STAGES({.conv1d = &half}, {.group_norm = &quarters})},
+                  {.name = "up", .conv_transpose1d = &twice}, {.op = hz_silu}, {.flatten = 1},
+                  {.sequential = HZ_STAGES({.linear = &last}, {.layer_norm = &layer_norm_plain})}));
+}
+
 static void dropout(hz_net *net, const hz_var *x, const char *o, hz_var *y) {
     y[0] = hz_layer_dropout(net, "layer", x[0], option(o, "p"));
 }
@@ -109,13 +177,18 @@ static const struct {
     {"conv1d", conv1d},
     {"conv2d", conv2d},
     {"conv_transpose2d", conv_transpose2d},
+    {"conv_transpose1d", conv_transpose1d},
     {"linear", linear},
     {"embedding", embedding},
     {"batch_norm", batch_norm},
     {"instance_norm", instance_norm},
     {"layer_norm", layer_norm},
     {"group_norm", group_norm},
+    {"prelu", prelu},
     {"dropout", dropout},
+    {"activation", activation},
+    {"pool", pool},
+    {"network", network},
 };
 
 /* ---- one pass ---- */

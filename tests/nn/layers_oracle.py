@@ -3,9 +3,10 @@
     layers_oracle.py LAYERS [SEED [DRAWS]]    LAYERS: the program of layers.c
 
 Compared are outputs, gradients in the inputs and in every parameter, and the state dictionary afterwards (running
-statistics, counters), in training and out of it: to 1e-5 of the largest number of a tensor in float32, to 1e-12 in float64. The
-state dictionaries go both ways, each with strict loading: PyTorch's into the layer, and the layer's first values, as it
-saved them, into PyTorch's; these are compared with PyTorch's first values in distribution.
+statistics, counters), in training and out of it: to 1e-5 of the largest number of a tensor in float32, to 1e-12 in
+float64. The poolings and activations among the ops are, too, and a network that is a table. State dictionaries go both
+ways, each with strict loading: PyTorch's into the layer, and the layer's first values, as it saved them, into PyTorch's;
+these are compared with PyTorch's first values in distribution.
 
 To add a layer, write a function that draws a case and add it to LAYERS. Exit status 77 if there is no torch.
 
@@ -104,6 +105,10 @@ def conv_transpose2d():
     return transposed("conv_transpose2d", nn.ConvTranspose2d, 2)
 
 
+def conv_transpose1d():
+    return transposed("conv_transpose1d", nn.ConvTranspose1d, 1)
+
+
 def linear():
     out, bias = some(1, 9), flag()
     shape = [batch() for _ in range(some(0, 3))] + [some(1, 9)]
@@ -156,13 +161,85 @@ def group_norm():
     return Case(spell("group_norm", groups=groups, eps=eps, no_affine=not affine), module, (2 * torch.randn(shape) + 1,))
 
 
+def prelu():
+    shape = [batch(), some(1, 5)] + [some(1, 5) for _ in range(some(0, 2))]
+    slopes = random.choice((1, shape[1]))
+    return Case(spell("prelu", slopes=slopes), nn.PReLU(slopes), (torch.randn(shape),))
+
+
+class HardSigmoid(nn.Module):
+    """PyTorch's own has the sixth of its gradient in float32."""
+
+    def forward(self, x):
+        return nn.functional.relu6(x + 3) / 6
+
+
+ACTIVATIONS = dict(elu=nn.ELU(), gelu=nn.GELU(), gelu_tanh=nn.GELU("tanh"), hard_sigmoid=HardSigmoid(),
+                   hard_swish=nn.Hardswish(), hard_tanh=nn.Hardtanh(), leaky_relu=nn.LeakyReLU(), relu=nn.ReLU(),
+                   relu6=nn.ReLU6(), sigmoid=nn.Sigmoid(), silu=nn.SiLU(), softplus=nn.Softplus(), tanh=nn.Tanh())
+
+
+def activation():
+    name = random.choice(sorted(ACTIVATIONS))
+    return Case(spell("activation", of=name), ACTIVATIONS[name], (4 * torch.randn(batch(), some(9, 19)),))
+
+
+def pool():
+    """Kernels of every size, ceil mode, padding that counts and that does not; adaptive."""
+    axes, is_max = some(1, 2), flag()
+    kernel, stride, pad, dilation, extent = windows(axes)
+    pad = tuple(min(p, k // 2) for p, k in zip(pad, kernel))
+    extent = tuple(d * (k - 1) + 1 + some(0, 6) for d, k in zip(dilation, kernel))
+    x = torch.randn(some(1, 3), some(1, 3), *extent)
+    if random.random() < 0.3:
+        out = tuple(some(1, 5) for _ in range(axes))
+        make = {(1, True): nn.AdaptiveMaxPool1d, (2, True): nn.AdaptiveMaxPool2d,
+                (1, False): nn.AdaptiveAvgPool1d, (2, False): nn.AdaptiveAvgPool2d}[axes, is_max]
+        return Case(spell("pool", max=is_max, axes=axes, out=out), make(out if axes == 2 else out[0]), (x,))
+    how = dict(max=is_max, axes=axes, kernel=kernel, stride=stride, pad=pad, ceil=flag())
+    if is_max:
+        module = (nn.MaxPool1d, nn.MaxPool2d)[axes - 1](kernel, stride, pad, dilation, ceil_mode=how["ceil"])
+        return Case(spell("pool", dilation=dilation, **how), module, (x,))
+    counts = flag()
+    module = (nn.AvgPool1d, nn.AvgPool2d)[axes - 1](kernel, stride, pad, how["ceil"], counts)
+    return Case(spell("pool", count_padding=counts, **how), module, (x,))
+
+
+class Residual(nn.Sequential):
+    def __init__(self, branch, downsample):
+        super().__init__(*branch)
+        object.__setattr__(self, "branch", branch)
+        self.downsample = downsample
+
+    def forward(self, x):
+        y = x
+        for stage in self.branch:
+            y = stage(y)
+        return y + self.downsample(x)
+
+
+def network():
+    """The table in layers.c."""
+    length = 2 * some(3, 6)
+    branch = (nn.Conv1d(8, 8, 3, padding=1), nn.Tanh(), nn.Conv1d(8, 8, 2, 2, bias=False))
+    shortcut = nn.Sequential(nn.Conv1d(8, 8, 2, 2, bias=False), nn.GroupNorm(4, 8))
+    first = nn.Conv1d(3, 8, 3, padding=1, bias=False)
+    module = nn.Sequential(first, nn.BatchNorm1d(8), nn.GELU(), Residual(branch, shortcut))
+    module.add_module("up", nn.ConvTranspose1d(8, 6, 2, 2))
+    for number, stage in ((5, nn.SiLU()), (6, nn.Flatten()),
+                          (7, nn.Sequential(nn.Linear(6 * length, 12), nn.LayerNorm(12)))):
+        module.add_module(str(number), stage)
+    return Case("network", module, (torch.randn(some(4, 6), 3, length),))
+
+
 def dropout():
     """Compared out of training; see check_dropout."""
     p = random.choice((0.1, 0.5, 0.9))
     return Case(spell("dropout", p=p), nn.Dropout(p), (torch.randn(batch(), some(1, 9)),))
 
 
-LAYERS = (linear, embedding, conv1d, conv2d, conv_transpose2d, batch_norm, instance_norm, layer_norm, group_norm, dropout)
+LAYERS = (linear, embedding, conv1d, conv2d, conv_transpose1d, conv_transpose2d, batch_norm, instance_norm, layer_norm,
+          group_norm, prelu, dropout, activation, pool, network)
 
 # ---- PyTorch's side
 
@@ -209,7 +286,8 @@ def run(folder, options, inputs, dy, state):
     tensors.update({"state.layer." + name: t for name, t in state.items()})
     paths = [folder + "/" + name for name in ("in.safetensors", "out.safetensors", "state.safetensors")]
     write_safetensors(paths[0], tensors)
-    subprocess.run([sys.argv[1], options, *paths], check=True)
+    if subprocess.run([sys.argv[1], options, *paths]).returncode:
+        sys.exit("WRONG %s, x %s: it failed" % (options, " ".join(str(list(x.shape)) for x in inputs)))
     return read_safetensors(paths[1]), read_safetensors(paths[2])
 
 
@@ -217,7 +295,8 @@ def run(folder, options, inputs, dy, state):
 
 
 def difference(ours, theirs):
-    """Of the largest number; infinite if the shapes differ or something is not a number."""
+    """Of the largest number, or of 0.1: inputs being about 1, less is what a sum that cancels has left. Infinite if the
+    shapes differ or something is not a number."""
     if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
         return float("inf")
     if theirs.numel() == 0:
@@ -225,7 +304,7 @@ def difference(ours, theirs):
     error, size = (ours.double() - theirs.double()).abs().max().item(), theirs.double().abs().max().item()
     if error == 0:
         return 0.0
-    return error / size if size > 0 and error == error else float("inf")
+    return error / max(size, 0.1) if error == error else float("inf")
 
 
 def verdict(what, ours, theirs, tolerance):
@@ -289,16 +368,18 @@ FIRST_VALUES = (
     ("conv1d out=60 kernel=5 groups=2", nn.Conv1d(80, 60, 5, groups=2), torch.zeros(1, 80, 5)),
     ("conv2d out=60 kernel=3,2", nn.Conv2d(50, 60, (3, 2)), torch.zeros(1, 50, 3, 2)),
     ("conv_transpose2d out=60 kernel=3,2 groups=2", nn.ConvTranspose2d(50, 60, (3, 2), groups=2), torch.zeros(1, 50, 1, 1)),
+    ("conv_transpose1d out=60 kernel=5", nn.ConvTranspose1d(50, 60, 5), torch.zeros(1, 50, 1)),
+    ("prelu slopes=7", nn.PReLU(7), torch.zeros(1, 7)),
     ("embedding rows=200 width=100 padding=3", nn.Embedding(200, 100, 3), torch.zeros(1, dtype=torch.int64)),
     ("batch_norm", nn.BatchNorm2d(7), torch.zeros(1, 7, 1, 1)),
-    ("instance_norm affine=1 running=1", nn.InstanceNorm2d(7, affine=True, track_running_stats=True), torch.zeros(1, 7, 1, 1)),
+    ("instance_norm affine=1 running=1", nn.InstanceNorm2d(7, 1e-5, 0.1, True, True), torch.zeros(1, 7, 1, 1)),
     ("layer_norm axes=2", nn.LayerNorm((3, 4)), torch.zeros(1, 3, 4)),
     ("group_norm groups=2", nn.GroupNorm(2, 6), torch.zeros(1, 6, 4)),
 )
 
 
 def check_first_values(folder, options, module, x):
-    """Mean and deviation as PyTorch's to what n numbers allow, and as far out as they, within 5 % (of biases, 25 %)."""
+    """Mean and deviation as PyTorch's to what n numbers allow, and as far out as they, within 5 % (of few, 50 %)."""
     dy = [torch.zeros_like(y) for y in outputs(module.eval(), [x])]
     ours = run(folder, options, [x], dy, {})[1]
     good = True
@@ -306,9 +387,10 @@ def check_first_values(folder, options, module, x):
         mine, theirs = ours["layer." + name].double(), theirs.double()
         n, spread = theirs.numel(), theirs.std(unbiased=False).item()
         near = mine.shape == theirs.shape and abs(mine.mean() - theirs.mean()) <= 7 * spread / n ** 0.5
-        slack = 0.05 if n > 1000 else 0.25
+        slack = 0.05 if n > 1000 else 0.5
         near = near and abs(mine.std(unbiased=False) - spread) <= slack * spread
-        near = near and abs(mine.abs().max() - theirs.abs().max()) <= (5 * slack if "emb" in options else slack) * theirs.abs().max()
+        far, slack = theirs.abs().max(), 0.25 if "embedding" in options else slack
+        near = near and abs(mine.abs().max() - far) <= slack * far
         if not near:
             print("WRONG first values of %s: %s" % (options, name))
         good = good and bool(near)

@@ -185,6 +185,9 @@ Test(conv2d, in_one_dimension_is_one_row) {
     const hz_conv2d_opts flat = {.stride = {1, 2}, .pad = {0, 1}, .dilation = {1, 2}, .groups = 2};
     hz_var want = hz_conv2d(hz_unsqueeze(x, 2), hz_unsqueeze(w, 2), b, &flat);
     expect_same(hz_conv1d(x, w, b, &line), hz_squeeze(want, HZ_AXIS(2)), 1e-13);
+    x = varied(t, HZ_F64, HZ_DIMS(2, 6, 5), 4), b = varied(t, HZ_F64, HZ_DIMS(4), 5);
+    want = hz_conv_transpose2d(hz_unsqueeze(x, 2), hz_unsqueeze(w, 2), b, &flat, (const int64_t[]){0, 1});
+    expect_same(hz_conv_transpose1d(x, w, b, &line, 1), hz_squeeze(want, HZ_AXIS(2)), 1e-13);
     expect_ok(t);
 }
 
@@ -227,6 +230,8 @@ Test(conv2d, says_what_else_is_wrong) {
     expect_error(t, HZ_ESHAPE, "input [2,4,4] must be (N, C, H, W)");
     hz_conv1d(x, w, hz_none(t), NULL);
     expect_error(t, HZ_ESHAPE, "conv1d: input [1,2,4,4] must be (N, C, L)");
+    hz_conv_transpose1d(hz_reshape(x, HZ_DIMS(1, 2, 16)), w, hz_none(t), NULL, 0);
+    expect_error(t, HZ_ESHAPE, "conv_transpose1d: input [1,2,16] must be (N, C, L) and weight [3,2,5,3] of");
 }
 
 Test(conv2d, adjoints_check_the_cotangent) {

@@ -164,6 +164,27 @@ Test(pool2d, global_pooling_keeps_axes_of_one) {
     expect_values(gradient(max, x), HZ_DIMS(1, 2, 1, 3), (double[]){0, 0, 1, 0.5, 0, 0.5}, 0);
 }
 
+/* ---- sequences ---- */
+
+static void expect_row(hz_var got, hz_var want) {
+    expect_same(got, hz_squeeze(want, HZ_AXIS(2)), 0);
+}
+
+Test(pool2d, in_one_dimension_is_one_row) {
+    hz_var x = varied(t, HZ_F64, HZ_DIMS(2, 3, 9), 1), row = hz_unsqueeze(x, 2);
+    const hz_pool2d_opts line = {.kernel = {3}, .stride = {2}, .pad = {1}, .dilation = {2}, .ceil = true};
+    hz_pool2d_opts flat = {.kernel = {1, 3}, .stride = {1, 2}, .pad = {0, 1}, .ceil = true};
+    const hz_pool2d_opts near = {.kernel = {3}, .stride = {2}, .pad_before = {1}, .count_padding = true};
+    const hz_pool2d_opts flat_near = {
+        .kernel = {1, 3}, .stride = {1, 2}, .pad_before = {0, 1}, .count_padding = true};
+    flat.dilation[1] = 2;
+    expect_row(hz_max_pool1d(x, &line), hz_max_pool2d(row, &flat));
+    expect_row(hz_avg_pool1d(x, &near), hz_avg_pool2d(row, &flat_near));
+    expect_row(hz_adaptive_avg_pool1d(x, 4), hz_adaptive_avg_pool2d(row, 1, 4));
+    expect_row(hz_adaptive_max_pool1d(x, 4), hz_adaptive_max_pool2d(row, 1, 4));
+    expect_ok(t);
+}
+
 /* ---- errors ---- */
 
 Test(pool2d, says_what_is_wrong) {
@@ -187,6 +208,8 @@ Test(pool2d, says_what_is_wrong) {
     expect_error(t, HZ_ESHAPE, "global_avg_pool2d: input [4,4] must be (N, C, H, W)");
     hz_global_max_pool2d(flat);
     expect_error(t, HZ_ESHAPE, "global_max_pool2d: input [4,4] must be (N, C, H, W)");
+    hz_max_pool1d(x, &(hz_pool2d_opts){.kernel = {2}});
+    expect_error(t, HZ_ESHAPE, "max_pool1d: input [1,2,4,4] must be (N, C, L)");
 }
 
 Test(pool2d, adjoints_check_the_cotangent) {
