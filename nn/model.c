@@ -68,25 +68,28 @@ static bool fail_listing(const char *spec, hz_error *err) {
 static const hz_arch onnx_arch = {
     .name = "onnx", .about = "a graph from a file", .classes = INT64_MAX, .preprocess = {.size = 224}};
 
-/* One input of pictures, (N, 3, size, size); extents left open are the caller's. */
-static bool check_input(const hz_onnx *net, const char *path, hz_preprocess *p, hz_error *err) {
+/* One input of pictures, (N, 3, size, size) or (N, size, size, 3); extents left open are the caller's. */
+static bool check_input(hz_model *m, const char *path, hz_error *err) {
+    const hz_onnx *net = m->onnx;
     int64_t dim[HZ_MAX_RANK];
     int rank = 4;
     if (hz_onnx_n_inputs(net) != 1 || hz_onnx_n_outputs(net) < 1)
         return hz_fail(err, HZ_EINVAL, "%s: %d inputs and %d outputs; only models of one picture can be used",
                        hz_label(path).s, hz_onnx_n_inputs(net), hz_onnx_n_outputs(net));
     if (!hz_onnx_input_shape(net, 0, &rank, dim)) return true;
-    if (rank != 4 || (dim[1] != 3 && dim[1] >= 0) || dim[2] != dim[3])
+    m->channels_last = rank == 4 && dim[3] == 3 && dim[1] != 3;
+    const int channels = m->channels_last ? 3 : 1, rows = m->channels_last ? 1 : 2;
+    if (rank != 4 || (dim[channels] != 3 && dim[channels] >= 0) || dim[rows] != dim[rows + 1])
         return hz_fail(err, HZ_ESHAPE, "%s: input \"%s\" %s is not (N, 3, size, size)", hz_label(path).s,
                        hz_label(hz_onnx_input_name(net, 0)).s, hz_dims_str(rank, dim).s);
-    if (dim[2] > 0) p->size = dim[2];
+    if (dim[rows] > 0) m->preprocess.size = dim[rows];
     return true;
 }
 
 static bool open_onnx(const char *path, const hz_allocator *alloc, hz_model *model, hz_error *err) {
     hz_model m = {.arch = &onnx_arch, .preprocess = onnx_arch.preprocess};
     if (!hz_onnx_open(path, alloc, &m.onnx, err)) return false;
-    if (!check_input(m.onnx, path, &m.preprocess, err) || !hz_onnx_fold_batch_norm(m.onnx, err)) {
+    if (!check_input(&m, path, err) || !hz_onnx_fold_batch_norm(m.onnx, err)) {
         hz_onnx_close(m.onnx);
         return false;
     }
@@ -95,9 +98,12 @@ static bool open_onnx(const char *path, const hz_allocator *alloc, hz_model *mod
     return true;
 }
 
-static hz_var onnx_forward(const hz_onnx *net, hz_var x) {
+static hz_var onnx_forward(const hz_model *model, hz_var x) {
     enum { FEW = 16 };
+    static const int channels_last[] = {0, 2, 3, 1};
+    const hz_onnx *net = model->onnx;
     hz_var out[FEW];
+    if (model->channels_last) x = hz_permute(x, channels_last);
     if (hz_onnx_n_outputs(net) > FEW)
         return hz_tape_fail(x.tape, HZ_EINVAL, "a model of %d outputs, more than %d", hz_onnx_n_outputs(net),
                             FEW);
@@ -143,7 +149,7 @@ const hz_tensor *hz_model_weight(const hz_model *model, const char *name) {
 
 hz_var hz_model_forward(const hz_model *model, hz_var x) {
     if (!hz_ok(x)) return x;
-    if (model->onnx) return onnx_forward(model->onnx, x);
+    if (model->onnx) return onnx_forward(model, x);
     hz_net net = {.tape = x.tape, .weights = model->weights};
     return model->arch->forward(&net, x);
 }

@@ -50,12 +50,13 @@ typedef struct hz_model {
     hz_preprocess preprocess; /* a copy of arch->preprocess, complete, for the caller to change */
     hz_weights *weights;      /* NULL for ONNX */
     hz_onnx *onnx;            /* NULL unless ONNX; its batch norm folded */
+    bool channels_last;       /* ONNX that takes (N, H, W, 3) */
 } hz_model;
 
 /* spec is "ARCH:PATH", PATH as for hz_weights_open, or the path of an .onnx file. "ARCH" alone takes the weights that come
  * with the library, and NULL stands for "allconv", which has them. An unknown ARCH is HZ_ENOTFOUND and
  * lists the known ones. That the weights are those of the network shows when it is recorded. An ONNX model must have one
- * input (N, 3, size, size), fixed or open; of its preprocessing only the size is known: range 255, RGB and no mean are
+ * input (N, 3, size, size), or (N, size, size, 3) as TensorFlow's have, fixed or open; of its preprocessing only the size is known: range 255, RGB and no mean are
  * for the caller to correct. */
 bool hz_model_open(const char *spec, const hz_allocator *alloc, hz_model *model, hz_error *err);
 void hz_model_close(hz_model *model); /* one that failed to open is legal */
@@ -63,7 +64,7 @@ void hz_model_close(hz_model *model); /* one that failed to open is legal */
 /* The parameter of that name; NULL if there is none. */
 const hz_tensor *hz_model_weight(const hz_model *model, const char *name);
 
-/* Scores for x on x's tape; the network's layers are named there. Of an ONNX model the first output, or what goes into it
+/* Scores for x (N, 3, H, W), whatever layout the model takes, on x's tape; the network's layers are named there. Of an ONNX model the first output, or what goes into it
  * if that is a softmax. */
 hz_var hz_model_forward(const hz_model *model, hz_var x);
 

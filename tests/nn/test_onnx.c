@@ -207,6 +207,35 @@ Test(onnx, opens_as_a_model_whose_scores_are_before_softmax) {
     unlink(s.path);
 }
 
+/* As TensorFlow's exporters have it: the picture comes with its channels last and is transposed first. */
+Test(onnx, a_model_of_pictures_with_channels_last_takes_channels_first) {
+    scratch s = scratch_path("nhwc.onnx");
+    model_file m = model_new(13);
+    hz_model model;
+    hz_error err;
+    float image[3 * 4 * 4];
+    model_input(&m, "image", FLOAT, HZ_DIMS(-1, 4, 4, 3));
+    node_ints(model_node(&m, "Transpose", "nchw", "image", "nchw"), "perm", 4, (const int64_t[]){0, 3, 1, 2});
+    model_node(&m, "Relu", "relu", "nchw", "relu");
+    model_output(&m, "relu");
+    model_write(&m, s.path);
+    cr_assert(hz_model_open(s.path, NULL, &model, &err), "%s", err.text);
+    cr_assert_eq(model.preprocess.size, 4);
+    for (int k = 0; k < 3 * 4 * 4; k++) image[k] = (float)k + 1;
+    hz_tape *t = hz_tape_new(NULL);
+    const hz_tensor value = hz_tensor_of(image, HZ_F32, HZ_DIMS(1, 3, 4, 4));
+    hz_var x = hz_input(t, &value), y = hz_model_forward(&model, x),
+           dx = hz_grad1(hz_unit(t, "relu[2,1,3]"), x, NULL);
+    cr_assert(hz_tape_ok(t, &err), "%s", err.text);
+    for (int k = 0; k < 3 * 4 * 4; k++) {
+        cr_assert_eq(hz_get_flat(hz_value(y), k), k + 1);
+        cr_assert_eq(hz_get_flat(hz_value(dx), k), k == 2 * 16 + 1 * 4 + 3);
+    }
+    hz_tape_free(t);
+    hz_model_close(&model);
+    unlink(s.path);
+}
+
 /* ---- batch norm folded ---- */
 
 /* Two convolutions, each with its batch norm and Relu; the first has a bias, the second's output goes to two users if
