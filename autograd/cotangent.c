@@ -144,6 +144,7 @@ static bool fold(hz__sweep *s, const hz_node *n) {
 }
 
 bool hz__send(hz__sweep *s, uint32_t id, hz_var var, const hz_box *box) {
+    s = hz__owner(s, id);
     hz__cotangent *c = new_cotangent(s);
     if (!c) return false;
     const hz_node *from = hz__node(s->t, var.id), *to = hz__node(s->t, id);

@@ -4,7 +4,8 @@
  *
  * Start at hz__grad. hz__plan (plan.c) finds the nodes that lie on a path from a target to a y; run() visits them from
  * the last to the first. visit() takes the sum of the cotangents that arrived at a node (cotangent.c), calls the node's
- * vjp, or the rule that replaces it, once for each input on a path, and hands the results on.
+ * vjp, or the rule that replaces it, once for each input on a path, and hands the results on. A node whose op has an
+ * expansion instead is expanded, and a sweep inside this one goes through that (pass_inside).
  *
  * There are two ways of running it. When the result is to be differentiated again, everything the vjps record stays
  * on the tape. Otherwise the sweep is lean: what a vjp recorded is rewound at once and only the cotangent itself is
@@ -62,13 +63,53 @@ static bool restrict_node(hz__sweep *s, const hz_node *n, const hz_rule *rule, h
     return !s->t->error.code && (*restricted || hz__make_whole(s, &n->value, dy));
 }
 
+/* What a sweep inside another records is gone after it: the node is told that was expanded. */
 static void note_block(hz__sweep *s, const hz_node *n, bool passed) {
     if (!s->blocks) return;
+    const bool computes = !(n->op->flags & HZ_OP_VIEW);
+    for (const hz__sweep *at = s; at->outer; at = at->outer) n = at->within;
     if (passed) {
-        if (!(n->op->flags & HZ_OP_VIEW)) s->blocks->passed++;
+        if (computes) s->blocks->passed++;
     } else if (s->blocks->count++ == 0) {
         s->blocks->last = n->id;
     }
+}
+
+/* The cotangent as a variable, for the vjps; the sweep keeps its own reference to the memory. */
+static hz_var as_variable(hz__sweep *s, const hz__cotangent *dy) {
+    if (!hz__lean(s)) return dy->var;
+    hz_block_ref(dy->block);
+    return hz__push_leaf(s->t, &dy->value, dy->block);
+}
+
+static bool run(hz__sweep *s);
+
+/* Record what n stands for and sweep that. If it stays on the tape, rules know its names, but searches find what was
+ * recorded first. */
+static bool pass_inside(hz__sweep *s, const hz_node *n, const hz__cotangent *dy) {
+    const uint32_t names = s->t->n_names;
+    hz_var var = as_variable(s, dy);
+    hz__sweep inner = {.t = s->t,
+                       .opts = s->opts,
+                       .blocks = s->blocks,
+                       .shared = s->shared,
+                       .outer = s,
+                       .within = n,
+                       .depth = s->depth + 1,
+                       .lo = s->t->size};
+    if (inner.depth == HZ__DEPTH)
+        hz_tape_fail(s->t, HZ_EINVAL, "hz_grad: %s expands without end", hz_node_str(n).s);
+    hz_var y = hz_ok(var) ? hz__expand_node(n) : hz_none(s->t);
+    if (!hz_ok(y)) return false;
+    inner.y = &y;
+    inner.n_y = 1;
+    inner.hi = y.id;
+    if (y.id >= inner.lo && !hz__plan(&inner)) return false;
+    const bool ok = !hz__wanted(&inner, y) || (hz__send(&inner, y.id, var, hz__lean(s) ? &dy->box : NULL) &&
+                                               (y.id < inner.lo || run(&inner)));
+    if (!ok) hz__drop_arrivals(&inner);
+    if (!hz__lean(s)) s->t->n_names = names;
+    return ok;
 }
 
 static bool pass_through(hz__sweep *s, const hz_node *n, hz__cotangent *dy) {
@@ -76,19 +117,16 @@ static bool pass_through(hz__sweep *s, const hz_node *n, hz__cotangent *dy) {
     hz_vjp_fn vjp = rule ? rule->vjp : n->op->vjp;
     hz__crop crop;
     bool restricted, passed = false, live = s->blocks && !hz_all_zero(&s->t->exec, &dy->value);
+    if (!vjp) return pass_inside(s, n, dy);
     if (!restrict_node(s, n, rule, dy, &crop, &restricted)) return false;
     if (!restricted) crop.node = *n;
     crop.node.rule = rule;
-    hz_var var = dy->var;
-    if (hz__lean(s)) {
-        hz_block_ref(dy->block);
-        var = hz__push_leaf(s->t, &dy->value, dy->block);
-        if (!hz_ok(var)) return false;
-    }
+    hz_var var = as_variable(s, dy);
+    if (!hz_ok(var)) return false;
     bool ok = call_vjps(s, restricted || rule ? &crop.node : n, n, restricted ? crop.in_box : NULL, vjp, var,
                         &passed);
     if (ok && live) note_block(s, n, passed);
-    s->visited++;
+    s->shared->visited++;
     return ok;
 }
 
@@ -223,7 +261,7 @@ static bool sweep_all(hz__sweep *s) {
     hz_mark mark = hz_tape_mark(s->t);
     bool ok = send_dy(s);
     if (hz__lean(s)) hz_tape_rewind(s->t, mark);
-    return ok && run(s) && give_results(s);
+    return ok && run(s) && hz__check_inside(s) && give_results(s);
 }
 
 bool hz__grad(const hz_var *y, int n_y, const hz_var *x, int n_x, const hz_grad_opts *opts,
@@ -231,7 +269,9 @@ bool hz__grad(const hz_var *y, int n_y, const hz_var *x, int n_x, const hz_grad_
     hz_tape *t = n_y > 0 ? y[0].tape : n_x > 0 ? x[0].tape : NULL;
     for (int k = 0; k < n_x; k++) dx[k] = (hz_var){t, 0};
     if (!t || t->error.code) return false;
+    hz__shared shared = {.n_ops = 0};
     hz__sweep s = {.t = t,
+                   .shared = &shared,
                    .opts = opts ? opts : &default_opts,
                    .y = y,
                    .x = x,
@@ -244,6 +284,7 @@ bool hz__grad(const hz_var *y, int n_y, const hz_var *x, int n_x, const hz_grad_
     bool ok = check_arguments(&s) && hz__plan(&s) && sweep_all(&s);
     if (ok && s.opts->report) hz__report(&s, s.opts->report);
     if (!ok) drop_everything(&s);
+    hz__free_shared(&s);
     hz_arena_rewind(&t->sweeps, mark);
     return ok;
 }

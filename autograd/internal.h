@@ -30,6 +30,7 @@ struct hz_tape {
     uint32_t n_names, name_capacity;
     char scope[HZ__SCOPE_MAX]; /* "fire2.expand3x3" */
     uint32_t scope_len;
+    struct hz__replay *replay; /* the segment being run again, NULL while none is (recompute.c) */
     hz_error error;
 };
 
@@ -44,8 +45,31 @@ hz_node *hz__push(hz_tape *t, const hz_op *op, const hz_var *in, int n_in, hz_te
 /* A leaf that shows value; takes over one reference to block (may be NULL). */
 hz_var hz__push_leaf(hz_tape *t, const hz_tensor *value, hz_block *block);
 
-/* A scope's text cut back to its first len characters: for rewinding. */
+/* Give x a name as it is, whatever the scope. False (error recorded) when out of memory. */
+bool hz__name_fully(hz_var x, const char *full);
+
+/* Give x the names that n has. */
+bool hz__name_like(hz_var x, const hz_node *n);
+
+/* The leaf that showed this tensor when the segment that is run again ran first; inert if there is none. */
+hz_var hz__replayed_leaf(hz_tape *t, const hz_tensor *value);
+
+/* For rewinding: a scope's text cut back to its first len characters, and the names given to the first n. A node that
+ * stays is shown by the name it had before. */
 void hz__scope_cut(hz_tape *t, uint32_t len);
+void hz__names_cut(hz_tape *t, uint32_t n);
+
+/* ---- expand.c ---- */
+
+enum { HZ__DEPTH = 100 }; /* nodes inside each other */
+
+/* Record what n stands for (hz_op.expand); the result has n's names. The inert variable (error recorded) on failure. */
+hz_var hz__expand_node(const hz_node *n);
+
+/* The first node of the tape that has, anywhere inside, one that `is` says true for. NULL if there is none, or if what a node
+ * stands for cannot be recorded (error recorded). */
+typedef bool (*hz__node_fn)(const hz_node *n, const void *ctx);
+const hz_node *hz__search_inside(hz_tape *t, hz__node_fn is, const void *ctx);
 
 /* ---- rules.c ---- */
 

@@ -32,7 +32,8 @@ static bool check_value(hz_tape *t, const char *what, const hz_tensor *value) {
 
 hz_var hz_input(hz_tape *t, const hz_tensor *value) {
     if (t->error.code || !check_value(t, "hz_input", value)) return hz_none(t);
-    return hz__push_leaf(t, value, NULL);
+    hz_var known = hz__replayed_leaf(t, value);
+    return hz_ok(known) ? known : hz__push_leaf(t, value, NULL);
 }
 
 static hz_var push_new(hz_tape *t, hz_tensor *shape) {

@@ -52,32 +52,61 @@ static bool grow_names(hz_tape *t) {
     return true;
 }
 
-/* A new entry for name in the current scope; NULL, with the error recorded, if that cannot be. */
+/* A new entry for this name, whatever the scope; NULL, with the error recorded, when out of memory. */
+static hz__name *add_fully(hz_tape *t, const char *full) {
+    char *text = grow_names(t) ? hz_arena_strdup(&t->arena, full) : NULL;
+    if (!text) {
+        hz_tape_fail(t, HZ_ENOMEM, "hz_name: no memory for \"%.40s\"", full);
+        return NULL;
+    }
+    t->name[t->n_names] = (hz__name){.text = text};
+    return &t->name[t->n_names++];
+}
+
+/* The same in the current scope; NULL, with the error recorded, if that cannot be. */
 static hz__name *add_name(hz_tape *t, const char *name) {
     char full[2 * HZ__SCOPE_MAX];
     int n = snprintf(full, sizeof full, "%s%s%s", t->scope, t->scope_len && *name ? "." : "", name);
+    if (n > 0 && (size_t)n < sizeof full) return add_fully(t, full);
     if (n == 0)
         hz_tape_fail(t, HZ_EINVAL, "hz_name: an empty name outside any scope");
-    else if (n < 0 || (size_t)n >= sizeof full)
+    else
         hz_tape_fail(t, HZ_EINVAL, "hz_name: \"%.40s…\" is longer than %d characters", name,
                      2 * HZ__SCOPE_MAX - 1);
-    else {
-        char *text = grow_names(t) ? hz_arena_strdup(&t->arena, full) : NULL;
-        if (text) {
-            t->name[t->n_names] = (hz__name){.text = text};
-            return &t->name[t->n_names++];
-        }
-        hz_tape_fail(t, HZ_ENOMEM, "hz_name: no memory for \"%.40s\"", name);
-    }
     return NULL;
 }
 
-hz_var hz_name(hz_var x, const char *name) {
-    hz__name *n = hz_ok(x) ? add_name(x.tape, name) : NULL;
-    if (!n) return hz_ok(x) ? hz_none(x.tape) : x;
+static bool give(hz_var x, hz__name *n) {
+    if (!n) return false;
     n->id = x.id;
     hz__node(x.tape, x.id)->name = n->text;
-    return x;
+    return true;
+}
+
+hz_var hz_name(hz_var x, const char *name) {
+    return !hz_ok(x) || give(x, add_name(x.tape, name)) ? x : hz_none(x.tape);
+}
+
+bool hz__name_fully(hz_var x, const char *full) {
+    return give(x, add_fully(x.tape, full));
+}
+
+bool hz__name_like(hz_var x, const hz_node *n) {
+    hz_tape *t = n->tape;
+    bool ok = true;
+    for (uint32_t k = 0, end = n->name ? t->n_names : 0; ok && k < end; k++)
+        if (t->name[k].id == n->id && !t->name[k].make) ok = hz__name_fully(x, t->name[k].text);
+    return ok;
+}
+
+void hz__names_cut(hz_tape *t, uint32_t n) {
+    while (t->n_names > n) {
+        const hz__name last = t->name[--t->n_names];
+        if (!last.id || last.id >= t->size || hz__node(t, last.id)->name != last.text) continue;
+        uint32_t k = t->n_names;
+        while (k > 0 && (t->name[k - 1].id != last.id || t->name[k - 1].make)) k--;
+        hz__node(t, last.id)->name = k > 0 ? t->name[k - 1].text : NULL;
+    }
 }
 
 void hz_name_later(hz_tape *t, const char *name, hz_make_fn make, const void *data, size_t size) {
@@ -173,10 +202,18 @@ static void suggest(hz_tape *t, const char *name, char *out, size_t size) {
         used += (size_t)snprintf(out + used, size - used, "%s\"%.60s\"", j ? ", " : "; nearest: ", best[j]);
 }
 
+static bool has_name(const hz_node *n, const void *name) {
+    return hz_lookup(n->tape, name).id == n->id;
+}
+
 hz_var hz_find(hz_tape *t, const char *name) {
     if (t->error.code) return hz_none(t);
     hz_var x = hz_lookup(t, name);
     if (hz_ok(x)) return x;
+    const hz_node *around = hz__search_inside(t, has_name, name);
+    if (around)
+        return hz_tape_fail(t, HZ_ENOTFOUND, "\"%.80s\" is inside %s, which keeps nothing but its result",
+                            name, hz_node_str(around).s);
     char near[256] = "";
     suggest(t, name, near, sizeof near);
     return hz_tape_fail(t, HZ_ENOTFOUND, "no variable is named \"%.80s\"%s", name, near);

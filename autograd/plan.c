@@ -30,12 +30,18 @@ static bool allocate_plan(hz__sweep *s) {
     return ok;
 }
 
+static void note_rule(hz__sweep *s, const hz_node *n) {
+    int k = hz__rule_for(s->opts->rules, n);
+    s->rule[n->id - s->lo] = (int8_t)k;
+    if (k >= 0) s->shared->met[k] = true;
+}
+
 /* Mark what depends on a target, going up; a node without a vjp and without a rule cuts the path. */
 static void mark_below(hz__sweep *s) {
     for (int k = 0; k < s->n_x; k++) s->state[s->x[k].id - s->lo] |= HZ__BELOW | HZ__TARGET;
     for (uint32_t id = s->lo; id <= s->hi; id++) {
         const hz_node *n = hz__node(s->t, id);
-        if (s->rule) s->rule[id - s->lo] = (int8_t)hz__rule_for(s->opts->rules, n);
+        if (s->rule) note_rule(s, n);
         if (hz__passes(s, n)) s->state[id - s->lo] |= HZ__BELOW;
     }
 }
@@ -64,68 +70,140 @@ static bool matches_somewhere(hz_tape *t, const hz_rules *rules, int k) {
     return false;
 }
 
-static bool check_rules(hz__sweep *s) {
-    const hz_rules *rules = s->opts->rules;
-    for (int k = 0; rules && k < rules->n; k++) {
-        const hz_rule *rule = &rules->rule[k];
-        if (!rule->vjp) {
-            hz_tape_fail(s->t, HZ_EINVAL, "hz_grad: rule %d (%s) has no vjp", k, label_of(rule));
+static bool check_vjps(hz_tape *t, const hz_rules *rules) {
+    for (int k = 0; k < rules->n; k++)
+        if (!rules->rule[k].vjp) {
+            hz_tape_fail(t, HZ_EINVAL, "hz_grad: rule %d (%s) has no vjp", k, label_of(&rules->rule[k]));
             return false;
         }
-        bool used = false;
-        for (uint32_t id = s->lo; id <= s->hi && !used; id++) used = s->rule[id - s->lo] == k;
-        if (used || matches_somewhere(s->t, rules, k)) continue;
-        hz_tape_fail(s->t, HZ_ENOTFOUND, "hz_grad: rule %d (%s, op %s, name \"%s\") matches no node", k,
-                     label_of(rule), rule->op ? rule->op->name : "any", rule->name ? rule->name : "*");
-        return false;
+    return true;
+}
+
+static bool fail_unmatched(hz_tape *t, const hz_rules *rules, int k) {
+    const hz_rule *rule = &rules->rule[k];
+    hz_tape_fail(t, HZ_ENOTFOUND, "hz_grad: rule %d (%s, op %s, name \"%s\") matches no node", k,
+                 label_of(rule), rule->op ? rule->op->name : "any", rule->name ? rule->name : "*");
+    return false;
+}
+
+static bool expands_somewhere(hz_tape *t) {
+    for (uint32_t id = 1; id < t->size; id++)
+        if (hz__node(t, id)->op->expand) return true;
+    return false;
+}
+
+/* Rules that match nothing on the way and nothing beside it; if there are nodes to look into, that is for later. */
+static bool check_rules(hz__sweep *s) {
+    const hz_rules *rules = s->opts->rules;
+    if (!s->rule) return true;
+    if (!check_vjps(s->t, rules)) return false;
+    for (int k = 0; k < rules->n; k++) {
+        s->shared->met[k] = s->shared->met[k] || matches_somewhere(s->t, rules, k);
+        if (!s->shared->met[k] && !expands_somewhere(s->t)) return fail_unmatched(s->t, rules, k);
     }
     return true;
 }
 
+typedef struct rule_number {
+    const hz_rules *rules;
+    int k;
+} rule_number;
+
+static bool has_rule(const hz_node *n, const void *ctx) {
+    const rule_number *r = ctx;
+    return hz__rule_for(r->rules, n) == r->k;
+}
+
+bool hz__check_inside(hz__sweep *s) {
+    for (int k = 0; s->rule && k < s->opts->rules->n; k++) {
+        const rule_number rule = {s->opts->rules, k};
+        if (s->shared->met[k] || hz__search_inside(s->t, has_rule, &rule)) continue;
+        return s->t->error.code ? false : fail_unmatched(s->t, s->opts->rules, k);
+    }
+    return true;
+}
+
+/* ---- how much there is of each op ---- */
+
+static bool on_path(hz__sweep *s, const hz_node *n) {
+    return (s->state[n->id - s->lo] & HZ__ABOVE) && hz__passes(s, n);
+}
+
+static hz__op_count *count_of(hz__sweep *s, const hz_op *op) {
+    hz__shared *c = s->shared;
+    for (int k = 0; k < c->n_ops; k++)
+        if (c->op[k].op == op) return &c->op[k];
+    if (c->n_ops == c->capacity) {
+        int capacity = c->capacity ? 2 * c->capacity : 32;
+        hz__op_count *larger = hz_alloc(&s->t->alloc, (size_t)capacity * sizeof *larger);
+        if (!larger) return NULL;
+        if (c->n_ops) memcpy(larger, c->op, (size_t)c->n_ops * sizeof *larger);
+        hz_free(&s->t->alloc, c->op);
+        c->op = larger;
+        c->capacity = capacity;
+    }
+    c->op[c->n_ops] = (hz__op_count){.op = op};
+    return &c->op[c->n_ops++];
+}
+
+/* A node that is expanded counts through what is inside it. */
+static bool count_nodes(hz__sweep *s) {
+    for (uint32_t id = s->lo; id <= s->hi; id++) {
+        const hz_node *n = hz__node(s->t, id);
+        int k = s->rule ? s->rule[id - s->lo] : -1;
+        if (!on_path(s, n) || (!n->op->vjp && k < 0)) continue;
+        hz__op_count *c = count_of(s, n->op);
+        if (!c) {
+            hz_tape_fail(s->t, HZ_ENOMEM, "hz_grad: no memory for a report");
+            return false;
+        }
+        c->nodes++;
+        if (k >= 0) c->matched[k]++;
+    }
+    return true;
+}
+
+void hz__free_shared(hz__sweep *s) {
+    hz_free(&s->t->alloc, s->shared->op);
+}
+
 /* ---- the plan ---- */
 
-bool hz__plan(hz__sweep *s) {
+static void find_range(hz__sweep *s) {
     s->lo = s->x[0].id;
     s->hi = s->y[0].id;
     for (int k = 0; k < s->n_x; k++) s->lo = s->x[k].id < s->lo ? s->x[k].id : s->lo;
     for (int k = 0; k < s->n_y; k++) s->hi = s->y[k].id > s->hi ? s->y[k].id : s->hi;
     for (int k = 0; k < s->n_x; k++) s->hi = s->x[k].id > s->hi ? s->x[k].id : s->hi;
+}
+
+bool hz__plan(hz__sweep *s) {
+    if (!s->outer) find_range(s);
     if (!allocate_plan(s)) return false;
     mark_below(s);
     mark_above(s);
-    return check_rules(s);
+    if (!s->outer && !check_rules(s)) return false;
+    return !s->opts->report || count_nodes(s);
 }
 
 /* ---- coverage ---- */
 
-static bool on_path(const hz__sweep *s, const hz_node *n) {
-    return (s->state[n->id - s->lo] & HZ__ABOVE) && hz__passes(s, n);
-}
-
-/* Names of the ops that rule k replaced, "relu, clip"; counts all nodes of these ops on the way. */
+/* How often rule k was used, of how many nodes of the ops it replaced; their names, "relu, clip". */
 static void cover(const hz__sweep *s, int k, hz_coverage *coverage, char *names, size_t size) {
-    const hz_op *op[4];
-    int n_ops = 0;
     size_t used = 0;
-    for (uint32_t id = s->lo; id <= s->hi; id++) {
-        const hz_node *n = hz__node(s->t, id);
-        if (!on_path(s, n) || s->rule[id - s->lo] != k) continue;
-        coverage->matched++;
-        int j = 0;
-        while (j < n_ops && op[j] != n->op) j++;
-        if (j < n_ops || n_ops == 4) continue;
-        op[n_ops++] = n->op;
+    for (int j = 0; j < s->shared->n_ops; j++) {
+        const hz__op_count *c = &s->shared->op[j];
+        if (!c->matched[k]) continue;
+        coverage->matched += c->matched[k];
+        coverage->of += c->nodes;
         if (used < size)
-            used += (size_t)snprintf(names + used, size - used, "%s%s", used ? ", " : "", n->op->name);
+            used += (size_t)snprintf(names + used, size - used, "%s%s", used ? ", " : "", c->op->name);
     }
-    for (uint32_t id = s->lo; id <= s->hi; id++)
-        for (int j = 0; j < n_ops; j++)
-            if (on_path(s, hz__node(s->t, id)) && hz__node(s->t, id)->op == op[j]) coverage->of++;
 }
 
 void hz__report(const hz__sweep *s, hz_grad_report *report) {
     memset(report, 0, sizeof *report);
-    report->nodes = s->visited;
+    report->nodes = s->shared->visited;
     size_t used = 0;
     for (int k = 0; s->rule && k < s->opts->rules->n; k++) {
         const hz_rule *rule = &s->opts->rules->rule[k];

@@ -58,8 +58,9 @@ static bool name_matches(const char *pattern, const hz_node *n) {
     return false;
 }
 
+/* A node that the sweep expands is met by name of its op alone: a rule is for the ops inside. */
 static bool applies(const hz_rule *rule, const hz_node *n) {
-    if (rule->op && rule->op != n->op) return false;
+    if (rule->op ? rule->op != n->op : n->op->expand != NULL) return false;
     if (rule->name && !name_matches(rule->name, n)) return false;
     return !rule->match || rule->match(n, rule->ctx);
 }

@@ -24,11 +24,14 @@ static void reach_pointwise(const hz_node *n, int i, const hz_box *out, hz_box *
     }
 }
 
+static bool reach_inside(const hz_node *n, int i, const hz_box *out, hz_box *in);
+
 bool hz__reach(const hz_node *n, int i, const hz_box *out, hz_box *in) {
     if (n->op->flags & HZ_OP_POINTWISE) {
         reach_pointwise(n, i, out, in);
         return true;
     }
+    if (n->op->expand && !n->op->reach) return reach_inside(n, i, out, in);
     return n->op->reach && n->op->reach(n, i, out, in);
 }
 
@@ -53,9 +56,11 @@ static bool crop_attributes(const hz_node *n, const hz_box *out, hz__crop *crop)
     return n->op->crop(n, out, crop->in_box, attr);
 }
 
-static hz_var push_view(hz_tape *t, const hz_tensor *x, const hz_box *box) {
-    hz_tensor part = hz_view_box(x, box);
-    return hz__push_leaf(t, &part, NULL);
+/* It holds on to the memory: a vjp may return it, and what n is part of may be rewound before that is used. */
+static hz_var push_view(const hz_node *n, const hz_box *box) {
+    hz_tensor part = hz_view_box(&n->value, box);
+    hz_block_ref(n->block);
+    return hz__push_leaf(n->tape, &part, n->block);
 }
 
 static bool push_views(const hz_node *n, const hz_box *out, hz__crop *crop) {
@@ -64,10 +69,10 @@ static bool push_views(const hz_node *n, const hz_box *out, hz__crop *crop) {
     if (!in) return false;
     for (int i = 0; i < n->n_in; i++) {
         bool all = hz_box_is_full(&crop->in_box[i], hz_in(n, i));
-        in[i] = all ? n->in[i] : push_view(t, hz_in(n, i), &crop->in_box[i]);
+        in[i] = all ? n->in[i] : push_view(hz__node(t, n->in[i].id), &crop->in_box[i]);
     }
     crop->node.in = in;
-    crop->node.out = push_view(t, &n->value, out);
+    crop->node.out = push_view(n, out);
     crop->node.value = *hz_value(crop->node.out);
     return hz_ok(crop->node.out);
 }
@@ -80,49 +85,69 @@ bool hz__crop_node(const hz_node *n, const hz_box *out, hz__crop *crop) {
 
 /* ---- receptive fields: geometry alone ---- */
 
+/* Boxes are kept for the target and for ids lo …, the nodes that are gone through. */
 typedef struct field_search {
-    uint32_t lo; /* id of the target; boxes are kept for ids lo … */
-    hz_box *box;
+    uint32_t target, lo;
+    hz_box *box; /* box[0]: the target's */
     bool *seen;
 } field_search;
 
+static bool is_searched(const field_search *s, hz_var in) {
+    return in.id == s->target || in.id >= s->lo;
+}
+
 static void widen(field_search *s, hz_var in, const hz_box *box) {
-    if (in.id < s->lo || hz_box_is_empty(box, hz_value(in)->rank)) return;
-    uint32_t k = in.id - s->lo;
+    if (!is_searched(s, in) || hz_box_is_empty(box, hz_value(in)->rank)) return;
+    uint32_t k = in.id == s->target ? 0 : in.id - s->lo + 1;
     s->box[k] = s->seen[k] ? hz_box_union(&s->box[k], box, hz_value(in)->rank) : *box;
     s->seen[k] = true;
 }
 
-static void search_field(field_search *s, hz_tape *t, uint32_t from) {
-    for (uint32_t id = from; id > s->lo; id--) {
-        const hz_node *n = hz__node(t, id);
-        if (!s->seen[id - s->lo]) continue;
-        for (int i = 0; i < n->n_in; i++) {
-            hz_box box;
-            if (!hz__reach(n, i, &s->box[id - s->lo], &box)) box = hz_box_full(hz_in(n, i));
-            widen(s, n->in[i], &box);
-        }
+static void search_node(field_search *s, const hz_node *n, const hz_box *out) {
+    for (int i = 0; i < n->n_in; i++) {
+        hz_box box;
+        bool leads_on = n->in[i].id == s->target || hz_node_of(n->in[i])->n_in > 0;
+        if (!leads_on || !is_searched(s, n->in[i])) continue;
+        if (!hz__reach(n, i, out, &box)) box = hz_box_full(hz_in(n, i));
+        widen(s, n->in[i], &box);
     }
 }
 
-bool hz_receptive_field(hz_var y, const hz_box *unit, hz_var x, hz_box *field) {
-    if (!hz_ok(y) || !hz_ok(x) || y.tape != x.tape || x.id > y.id) return false;
+/* The box of x that the elements `unit` of y depend on, by way of nodes lo … alone. */
+static bool search_field(hz_var y, const hz_box *unit, hz_var x, uint32_t lo, hz_box *field) {
     hz_tape *t = y.tape;
     hz_arena_mark mark = hz_arena_now(&t->sweeps);
-    size_t count = (size_t)(y.id - x.id) + 1;
-    field_search s = {.lo = x.id,
+    size_t count = y.id >= lo ? (size_t)(y.id - lo) + 2 : 1;
+    field_search s = {.target = x.id,
+                      .lo = lo,
                       .box = hz_arena_alloc(&t->sweeps, count * sizeof *s.box),
                       .seen = hz_arena_alloc(&t->sweeps, count * sizeof *s.seen)};
     bool found = false;
     if (s.box && s.seen) {
         memset(s.seen, 0, count * sizeof *s.seen);
         widen(&s, y, unit);
-        search_field(&s, t, y.id);
+        for (uint32_t k = (uint32_t)count - 1; k > 0; k--)
+            if (s.seen[k]) search_node(&s, hz__node(t, lo + k - 1), &s.box[k]);
         found = s.seen[0];
         if (found) *field = s.box[0];
     }
     hz_arena_rewind(&t->sweeps, mark);
     return found;
+}
+
+/* Through what n stands for. No way from the input to the output: an empty box. */
+static bool reach_inside(const hz_node *n, int i, const hz_box *out, hz_box *in) {
+    hz_mark mark = hz_tape_mark(n->tape);
+    hz_var y = hz__expand_node(n);
+    const bool ok = hz_ok(y);
+    if (ok && !search_field(y, out, n->in[i], mark.nodes, in)) *in = (hz_box){{0}, {0}};
+    hz_tape_rewind(n->tape, mark);
+    return ok;
+}
+
+bool hz_receptive_field(hz_var y, const hz_box *unit, hz_var x, hz_box *field) {
+    if (!hz_ok(y) || !hz_ok(x) || y.tape != x.tape || x.id > y.id) return false;
+    return search_field(y, unit, x, x.id + 1, field);
 }
 
 bool hz_receptive_field_axis(hz_var y, int axis_y, hz_var x, int axis_x, hz_field *field) {

@@ -4,6 +4,9 @@
  *   cotangent.c  what comes back to a node, and the sum over paths
  *   grad.c       visiting the nodes from the last to the first
  *
+ * A node may be expanded into others (hz_op.expand). These are swept by a sweep of their own, from `lo` to the result, with
+ * `outer` the sweep they belong to: what leads out of them goes there.
+ *
  * SPDX-License-Identifier: MIT */
 #ifndef HZ_AUTOGRAD_SWEEP_H
 #define HZ_AUTOGRAD_SWEEP_H
@@ -26,6 +29,20 @@ typedef struct hz__arrivals {
     uint32_t count;
 } hz__arrivals;
 
+/* Nodes on the way by op, for the report. */
+typedef struct hz__op_count {
+    const hz_op *op;
+    uint32_t nodes, matched[HZ_MAX_RULES]; /* all of them, and by rule used */
+} hz__op_count;
+
+/* What a sweep and those inside it share. */
+typedef struct hz__shared {
+    bool met[HZ_MAX_RULES]; /* rules that fit a node, on the way or not */
+    hz__op_count *op;       /* counted only if a report is wanted */
+    int n_ops, capacity;
+    uint32_t visited;
+} hz__shared;
+
 enum {
     HZ__BELOW = 1,
     HZ__ABOVE = 2,
@@ -46,7 +63,10 @@ typedef struct hz__sweep {
     int8_t *rule;          /* per id: index of its rule or −1; NULL without rules */
     hz__arrivals *arrived; /* per id */
     hz__cotangent *spare;  /* free list */
-    uint32_t visited;
+    hz__shared *shared;
+    struct hz__sweep *outer; /* NULL: this is the whole sweep */
+    const hz_node *within;   /* the node of outer that is expanded here */
+    int depth;
 } hz__sweep;
 
 /* A sweep whose result is not to be differentiated again: nothing it records stays. */
@@ -54,8 +74,15 @@ static inline bool hz__lean(const hz__sweep *s) {
     return !s->opts->differentiable;
 }
 
-static inline bool hz__wanted(const hz__sweep *s, hz_var in) {
-    return in.id >= s->lo && (s->state[in.id - s->lo] & HZ__BELOW);
+/* The sweep that variable id belongs to, NULL if it lies before all of them. */
+static inline hz__sweep *hz__owner(hz__sweep *s, uint32_t id) {
+    while (s && id < s->lo) s = s->outer;
+    return s;
+}
+
+static inline bool hz__wanted(hz__sweep *s, hz_var in) {
+    s = hz__owner(s, in.id);
+    return s && (s->state[in.id - s->lo] & HZ__BELOW);
 }
 
 static inline const hz_rule *hz__rule_of(const hz__sweep *s, const hz_node *n) {
@@ -64,8 +91,8 @@ static inline const hz_rule *hz__rule_of(const hz__sweep *s, const hz_node *n) {
 }
 
 /* Whether gradients pass from n's output to an input that leads to a target. */
-static inline bool hz__passes(const hz__sweep *s, const hz_node *n) {
-    if (!n->op->vjp && !hz__rule_of(s, n)) return false;
+static inline bool hz__passes(hz__sweep *s, const hz_node *n) {
+    if (!n->op->vjp && !n->op->expand && !hz__rule_of(s, n)) return false;
     for (int i = 0; i < n->n_in; i++)
         if (hz__wanted(s, n->in[i])) return true;
     return false;
@@ -73,16 +100,22 @@ static inline bool hz__passes(const hz__sweep *s, const hz_node *n) {
 
 /* ---- plan.c ---- */
 
-/* Fill lo, hi, state and rule. False (error recorded) when out of memory, or for a rule that matches no node. */
+/* Fill lo and hi (unless this is a sweep inside another), state and rule. False (error recorded) when out of memory, or for
+ * a rule that matches no node. */
 bool hz__plan(hz__sweep *s);
+
+/* After the sweep: where rules may be for nodes inside others, whether they are. */
+bool hz__check_inside(hz__sweep *s);
 
 /* Which rule was used how often. */
 void hz__report(const hz__sweep *s, hz_grad_report *report);
 
+void hz__free_shared(hz__sweep *s);
+
 /* ---- cotangent.c ---- */
 
-/* Hand var, which lives on *box of node id's output (NULL: all of it), to that node. False (error recorded) when out
- * of memory. */
+/* Hand var, which lives on *box of node id's output (NULL: all of it), to that node, here or in an outer sweep. False
+ * (error recorded) when out of memory. */
 bool hz__send(hz__sweep *s, uint32_t id, hz_var var, const hz_box *box);
 
 /* Take what arrived at node n as one cotangent, whose block reference is the caller's from here on. */

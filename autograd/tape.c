@@ -99,7 +99,7 @@ hz_mark hz_tape_mark(const hz_tape *t) {
 
 void hz_tape_rewind(hz_tape *t, hz_mark mark) {
     while (t->size > mark.nodes) hz_block_unref(hz__node(t, --t->size)->block);
-    if (t->n_names > mark.names) t->n_names = mark.names;
+    hz__names_cut(t, mark.names);
     hz__scope_cut(t, mark.scope);
     hz_arena_rewind(&t->arena, mark.arena);
 }

@@ -182,6 +182,10 @@ struct hz_op {
      * ops, so that it can be differentiated again. hz_none(n->tape): input i has no gradient. NULL: none has. */
     hz_vjp_fn vjp;
 
+    /* In place of a vjp: record, on n->tape, what the op stands for, from n->in to a variable of n's shape and dtype, in
+     * other ops. A gradient passes through these, and so do rules, support boxes and whatever else follows it. */
+    hz_var (*expand)(const hz_node *n);
+
     /* Geometry, for support boxes and receptive fields. Not needed by HZ_OP_POINTWISE ops; NULL: every output
      * may depend on every input.
      * reach: *in becomes the box of input i that the outputs in *out depend on. Pure arithmetic on positions: it
@@ -221,7 +225,7 @@ static inline const hz_tensor *hz_in(const hz_node *n, int i) {
     return hz_value(n->in[i]);
 }
 
-/* The three ops that autograd itself owns. */
+/* The ops that autograd itself owns; one more in recompute.h. */
 extern const hz_op hz_op_leaf;           /* hz_input, hz_full, …: no inputs */
 extern const hz_op hz_op_detach;         /* hz_detach */
 extern const hz_op hz_op_add_n;          /* the sum over paths */

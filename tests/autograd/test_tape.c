@@ -268,3 +268,13 @@ Test(tape, scopes_with_dots_pop_whole) {
     hz_var x = hz_name(matrix(), "x");
     cr_assert_str_eq(hz_node_of(x)->name, "net.x");
 }
+
+Test(tape, a_rewind_gives_a_node_the_name_it_had_before) {
+    hz_var x = hz_name(hz_scalar(t, HZ_F32, 1), "first"), y = hz_scalar(t, HZ_F32, 2);
+    hz_mark mark = hz_tape_mark(t);
+    hz_name(hz_name(x, "second"), "third");
+    hz_name(y, "only");
+    hz_tape_rewind(t, mark);
+    cr_expect_str_eq(hz_node_of(x)->name, "first");
+    cr_expect_null(hz_node_of(y)->name);
+}
