@@ -14,6 +14,7 @@
 
 #include "autograd/grad.h"
 #include "autograd/gradcheck.h"
+#include "autograd/recompute.h"
 #include "autograd/tape.h"
 #include "nn/checkpoint.h"
 #include "nn/curve.h"

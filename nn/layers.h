@@ -47,6 +47,15 @@ struct hz_net {
 void hz_net_enter(hz_net *net, const char *part);
 void hz_net_leave(hz_net *net, const char *part);
 
+/* For depth beyond memory: block(net, x, options), of which the tape keeps only the result; its inside is run again when a
+ * gradient passes there (autograd/recompute.h). Layers, dropout and running statistics do what they do without it.
+ *
+ *   for (int k = 0; k < 48; k++) x = hz_net_recompute(net, transformer_block, x, &blocks[k]);
+ *
+ * options must stay as long as what is recorded. */
+typedef hz_var (*hz_block_fn)(hz_net *net, hz_var x, const void *options);
+hz_var hz_net_recompute(hz_net *net, hz_block_fn block, hz_var x, const void *options);
+
 /* ---- parameters, for layers of one's own ---- */
 
 /* The parameter of that name as a leaf; the same leaf however often it is asked for while the tape is recorded.

@@ -1,6 +1,7 @@
 /* running_norm.c: normalisations that keep running statistics for when training is over.
  *
  * SPDX-License-Identifier: MIT */
+#include "autograd/recompute.h"
 #include "nn/layers/internal.h"
 #include "tensor/reduce.h"
 
@@ -62,7 +63,7 @@ static hz_var normalize_and_track(hz_net *net, hz_var x, hz_var gamma, hz_var be
         return hz_tape_fail(net->tape, HZ_EINVAL, "\"%s\": training needs a store of parameters", net->path);
     const hz_tensor *count = hz_buffer(net, "num_batches_tracked", HZ_I64, 0, NULL, 0);
     hz_var y = normalize(net, x, gamma, beta, o);
-    if (!hz_ok(y) || !count || hz_numel(hz_value(x)) == 0) return y;
+    if (!hz_ok(y) || !count || hz_numel(hz_value(x)) == 0 || hz_recomputing(net->tape)) return y;
     if (!track(hz_tape_exec(net->tape), hz_value(x), o->first_axis, mean, var, o->momentum, &err))
         return hz_tape_fail(net->tape, err.code, "%s", err.text);
     if (o->counts) hz_set_flat(count, 0, hz_get_flat(count, 0) + 1);
