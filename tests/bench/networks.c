@@ -230,44 +230,6 @@ static const layer vgg16[] = {
     {.op = NULL},
 };
 
-const layer lenet[] = {
-    {"conv1", .op = conv, .out = 16, .kernel = 5, .pad = 2},
-    {"relu1", .op = relu},
-    {"pool1", .op = max_pool, .kernel = 2, .stride = 2},
-    {"conv2", .op = conv, .out = 32, .kernel = 5, .pad = 2},
-    {"relu2", .op = relu},
-    {"pool2", .op = max_pool, .kernel = 2, .stride = 2},
-    {"features", .op = flatten},
-    {"fc3", .op = linear, .out = 128},
-    {"relu3", .op = relu},
-    {"logits", .op = linear, .out = 10},
-    {.op = NULL},
-};
-
-const layer mlp[] = {
-    {"fc1", .op = linear, .out = 256},   /* (N, 256) */
-    {"relu1", .op = relu},               /* (N, 256) */
-    {"fc2", .op = linear, .out = 128},   /* (N, 128) */
-    {"relu2", .op = relu},               /* (N, 128) */
-    {"logits", .op = linear, .out = 10}, /* (N, 10) */
-    {.op = NULL},
-};
-
-const layer cifar_net[] = {
-    {"conv1", .op = conv, .out = 32, .kernel = 3, .pad = 1},
-    {"relu1", .op = relu},
-    {"pool1", .op = max_pool, .kernel = 2, .stride = 2},
-    {"conv2", .op = conv, .out = 64, .kernel = 3, .pad = 1},
-    {"relu2", .op = relu},
-    {"pool2", .op = max_pool, .kernel = 2, .stride = 2},
-    {"conv3", .op = conv, .out = 128, .kernel = 3, .pad = 1},
-    {"relu3", .op = relu},
-    {"pool3", .op = max_pool, .kernel = 2, .stride = 2},
-    {"features", .op = flatten},
-    {"logits", .op = linear, .out = 10},
-    {.op = NULL},
-};
-
 /* AlexNet and VGG-16 are asked for units before their ReLU, the others after it. */
 const classifier classifiers[CLASSIFIERS] = {
     {"squeezenet", squeezenet, "fire2", "fire5", "fire9"},

@@ -1,5 +1,5 @@
 /* networks.h: the networks of the benchmark, with random parameters: SqueezeNet 1.1, AlexNet, ResNet-18 and VGG-16 as in
- * torchvision (evaluation mode), and three small ones to train.
+ * torchvision (evaluation mode).
  *
  *   network n = {.layers = squeezenet};
  *   hz_var h = network_record(&n, x, "fire5");           all layers up to fire5
@@ -47,8 +47,5 @@ typedef struct classifier {
 enum { CLASSIFIERS = 4 };
 extern const classifier classifiers[CLASSIFIERS];
 const classifier *classifier_named(const char *name);
-
-/* To be trained: (N, 1, 28, 28), (N, 784), (N, 3, 32, 32) → (N, 10). */
-extern const layer lenet[], mlp[], cifar_net[];
 
 #endif
