@@ -14,9 +14,14 @@
 static const hz_pool2d_opts halves = {.kernel = {2, 2}, .stride = {2, 2}};
 
 /* A convolution that keeps the extents: kernel k × k, padding (k − 1)/2. */
-#define CONV(channels, k) \
-    .conv2d = &(const hz_conv2d_layer) { .out = channels, .kernel = {k, k}, .opts.pad = {(k) / 2, (k) / 2} }
-#define LINEAR(features) .linear = &(const hz_linear_layer){.out = features}
+#define CONV(channels, k)                                                  \
+    .conv2d = &(const hz_conv2d_layer) {                                   \
+        .out = channels, .kernel = {k, k}, .opts.pad = {(k) / 2, (k) / 2 } \
+    }
+#define LINEAR(features)                 \
+    .linear = &(const hz_linear_layer) { \
+        .out = features                  \
+    }
 
 /* (N, 1, 28, 28) → (N, 10) */
 static hz_var lenet(hz_net *net, hz_var x) {
@@ -73,8 +78,7 @@ static void prepare(hz_tape *t, void *data) {
         tr->params = hz_params_new(&(hz_params_opts){.seed = 2}, &err);
         tr->opt = tr->optimizer(&err);
     }
-    if (!tr->params || !tr->opt ||
-        !hz_params_build(tr->params, tr->network, tr->rank, tr->shape, &err) ||
+    if (!tr->params || !tr->opt || !hz_params_build(tr->params, tr->network, tr->rank, tr->shape, &err) ||
         (!hz_optimizer_count(tr->opt) && !hz_params_optimize(tr->params, tr->opt, &err)))
         hz_tape_fail(t, err.code, "%s", err.text);
 }
