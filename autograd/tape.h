@@ -55,7 +55,7 @@ typedef struct hz_tape_opts {
     int threads;               /* threads of the kernels; 0: OMP_NUM_THREADS or all cores */
     hz_isa isa;                /* HZ_ISA_AUTO: best of the machine; lower to compare kernels */
     const hz_allocator *alloc; /* NULL: malloc; copied */
-    /* Compute forward convolutions of 3 × 3, too, by Winograd's algorithm, as gradients are in any case: about twice as
+    /* Compute forward convolutions of 3 × 3 and 5 × 5, too, by Winograd's algorithm, as gradients are in any case: about twice as
      * fast, but exact to 1e-5 of a layer's range only instead of 1e-6. That is enough to switch a ReLU that stands at
      * zero by chance, and with it the gradient of whatever lies above. */
     bool winograd;

@@ -68,7 +68,7 @@ bool hz__conv2d_direct(const hz__conv2d *v, const hz_tensor *x, const hz_tensor 
 bool hz__conv2d_direct_input_grad(const hz__conv2d *v, const hz_tensor *dy, const hz_tensor *w,
                                   const hz_tensor *dx, hz_error *err);
 
-/* 3×3 kernels of stride 1 in f32: Winograd's algorithm (conv2d_winograd.c). Only for calls that it pays for, which
+/* 3×3 and 5×5 kernels of stride 1 in f32: Winograd's algorithm (conv2d_winograd.c). Only for calls that it pays for, which
  * _fits, _input_grad_fits and _weight_grad_fits tell. */
 bool hz__conv2d_winograd_fits(const hz__conv2d *v);
 bool hz__conv2d_winograd_input_grad_fits(const hz__conv2d *v);

@@ -1,10 +1,10 @@
-/* conv2d_winograd.c: 3×3 convolutions by Winograd's algorithm F(4×4, 3×3) (kernels/winograd.h): a quarter of the
- * multiplications.
+/* conv2d_winograd.c: 3×3 and 5×5 convolutions by Winograd's algorithm F(4×4, 3×3) and F(4×4, 5×5) (kernels/winograd.h): a
+ * quarter of the multiplications, and less than a sixth.
  *
  * The output is cut into tiles of 4×4. A block of tiles is transformed (V, at most INPUT_BYTES), and a block of
  * filters (U, at most FILTER_BYTES); their products are made in pieces of some tiles and some filters, which write
  * M to this thread's scratch (it stays in the L2 cache) and transform it into y at once. No transformed tensor is
- * ever whole. Where all tiles are few, U, which is then the largest, passes through the L2 cache piece by piece, too. Where all tiles are few, U, which is then the largest, is made piece by piece as well. The input gradient is the same convolution of dy with the filters rotated and channels and filters
+ * ever whole. Where all tiles are few, U, which is then the largest, passes through the L2 cache piece by piece, too. The input gradient is the same convolution of dy with the filters rotated and channels and filters
  * exchanged; the weight gradient sums V[ξ]ᵀ·D[ξ] over the blocks of tiles, in order. Every piece writes memory of
  * its own, and their borders depend on the shapes only. Start reading at run_forward.
  *
@@ -21,14 +21,14 @@ enum {
     FEW_FILTERS = 64,        /* … which has this many filters in any case */
     INPUT_BYTES = 1 << 20, /* V of a block of tiles; more if it is used for several blocks of filters, … */
     MORE_INPUT_BYTES = 4 << 20,
-    FEW_TILES = 48,          /* … and this many tiles in any case */
-    TILE_GROUP = 48,         /* tiles and */
-    FILTER_GROUP = 64,       /* filters of one piece of the products: M has 440 KiB */
-    TRANSFORM_GROUP = 32,    /* tiles of one piece of a transform */
-    PASSING_TILES = 64,      /* up to so many tiles … */
-    PASSING_BYTES = 1 << 20, /* … U (or E), if it is larger than this, passes through the cache … */
-    PASSING_CHANNELS = 32,   /* … by so many channels at a time */
-    ENOUGH_PIECES = 8        /* for the threads */
+    FEW_TILES = 48,            /* … and this many tiles in any case */
+    PRODUCT_BYTES = 432 << 10, /* M of a piece of the products, */
+    FILTER_GROUP = 64,         /* with so many filters */
+    TRANSFORM_GROUP = 32,      /* tiles of one piece of a transform */
+    PASSING_TILES = 64,        /* up to so many tiles … */
+    PASSING_BYTES = 1 << 20,   /* … U (or E), if it is larger than this, passes through the cache … */
+    PASSING_CHANNELS = 32,     /* … by so many channels at a time */
+    ENOUGH_PIECES = 8          /* for the threads */
 };
 
 /* ---- the numbers of a call ---- */
@@ -38,27 +38,28 @@ typedef struct winograd {
     const hz__winograd_kernels *kernels;
     hz__window window;
     hz__tile_grid grid;
+    int64_t taps, points;             /* along an axis of the kernel; F² */
     int64_t c, k, tiles;              /* channels, filters, tiles of all images */
     int64_t tile_block, filter_block; /* transformed at once; filters in whole panels */
     int64_t tile_group, filter_group; /* of a piece of the products */
     bool passing;                     /* U or E passes through: it belongs to a piece, not to a block */
     int64_t t0, t1, k0, k1;           /* the blocks in work */
-    hz__readable x, w, dy;            /* (N, C, H, W), (K, C, 3, 3), (N, K, OH, OW) */
+    hz__readable x, w, dy;            /* (N, C, H, W), (K, C, taps, taps), (N, K, OH, OW) */
     bool rotate;                      /* the filters */
     const hz_tensor *b;               /* or NULL */
     float *y;
     hz__points input, filters, d; /* V, U or E, D: of the blocks in work */
 } winograd;
 
-/* (rows, columns) 36 times. The points lie an odd number of cache lines apart: as powers of two they would fight for
+/* (rows, columns) at every point. The points lie an odd number of cache lines apart: as powers of two they would fight for
  * the same ones. */
 static hz__points points_of(int64_t rows, int64_t pitch) {
     const int64_t lines = hz__div_up(rows * pitch, HZ__LINE);
     return (hz__points){.point = (lines | 1) * HZ__LINE, .pitch = pitch};
 }
 
-static size_t points_bytes(const hz__points *p) {
-    return (size_t)(HZ__POINTS * p->point) * sizeof(float);
+static size_t points_bytes(const winograd *f, const hz__points *p) {
+    return (size_t)(f->points * p->point) * sizeof(float);
 }
 
 static hz__points points_at(hz__points p, int64_t row, int64_t column) {
@@ -88,11 +89,14 @@ static hz__readable readable(const hz_tensor *t) {
 }
 
 static winograd winograd_of(const hz__conv2d *v, hz__window window, int64_t c, int64_t k) {
-    winograd f = {.v = v, .kernels = hz__winograd_table(v->ex->isa), .window = window, .c = c, .k = k};
+    const int64_t taps = window.kernel[0];
+    winograd f = {.v = v, .kernels = hz__winograd_table(v->ex->isa, taps), .window = window, .c = c, .k = k};
+    f.taps = taps;
+    f.points = f.kernels->field * f.kernels->field;
     f.grid.rows = hz__div_up(window.out[0], HZ__TILE);
     f.grid.columns = hz__div_up(window.out[1], HZ__TILE);
     f.tiles = v->n * f.grid.rows * f.grid.columns;
-    const int64_t pitch = channel_pitch(c), point = HZ__POINTS * (int64_t)sizeof(float);
+    const int64_t pitch = channel_pitch(c), point = f.points * (int64_t)sizeof(float);
     f.passing = f.tiles <= PASSING_TILES && k > PASSING_BYTES / (point * c);
     const int64_t few = hz__larger(FILTER_BYTES / (point * c) / FEW_FILTERS, 1) * FEW_FILTERS;
     const int64_t padded = panels(&f, k) * f.kernels->panel;
@@ -101,7 +105,8 @@ static winograd winograd_of(const hz__conv2d *v, hz__window window, int64_t c, i
     const int64_t bytes = f.filter_block < k ? MORE_INPUT_BYTES : INPUT_BYTES;
     f.tile_block =
         f.passing ? f.tiles : hz__equal_blocks(f.tiles, hz__larger(bytes / (point * pitch), FEW_TILES));
-    f.tile_group = f.passing ? f.tiles : hz__equal_blocks(f.tile_block, TILE_GROUP);
+    f.tile_group =
+        f.passing ? f.tiles : hz__equal_blocks(f.tile_block, PRODUCT_BYTES / (point * FILTER_GROUP));
     f.input = points_of(f.tile_block, pitch);
     f.filters = points_of(f.passing ? 1 : f.filter_block, f.passing ? 1 : c);
     return f;
@@ -187,14 +192,22 @@ static bool transform_filters(winograd *f, hz_error *err) {
 
 /* ---- y = Aᵀ·(V·U)·A ---- */
 
+/* c (m, panel) = a·b, or +=, as hz__winograd_kernels.multiply says, in stretches. */
+static void multiply(const winograd *f, int64_t m, int64_t depth, const float *a, int64_t a_rs, int64_t a_cs,
+                     const float *b, bool add, float *c, int64_t c_rs) {
+    for (int64_t p = 0; p < depth; p += f->kernels->depth, add = true) {
+        f->kernels->multiply(m, hz__smaller(f->kernels->depth, depth - p), a + p * a_cs, a_rs, a_cs,
+                             b + p * f->kernels->panel, add, c, c_rs);
+    }
+}
+
 /* M = V·U, or +=, for some tiles, some filters, and `depth` channels. */
 static void multiply_points(const winograd *f, int64_t tiles, int64_t filters, int64_t depth, hz__points v,
                             hz__points u, bool add, hz__points m) {
-    for (int64_t i = 0; i < HZ__POINTS; i++) {
+    for (int64_t i = 0; i < f->points; i++) {
         for (int64_t k = 0; k < filters; k += f->kernels->panel) {
-            f->kernels->multiply(tiles, depth, v.data + i * v.point, v.pitch, 1,
-                                 panel_at(f, u, depth, k).data + i * u.point, add, m.data + i * m.point + k,
-                                 m.pitch);
+            multiply(f, tiles, depth, v.data + i * v.point, v.pitch, 1,
+                     panel_at(f, u, depth, k).data + i * u.point, add, m.data + i * m.point + k, m.pitch);
         }
     }
 }
@@ -235,7 +248,7 @@ static void product_piece(const void *task, int64_t index, char *scratch) {
     hz__points m = points_of(f->tile_group, f->filter_group);
     m.data = (float *)scratch;
     if (f->passing)
-        multiply_passing(f, k, tiles, filters, v, m, m.data + HZ__POINTS * m.point);
+        multiply_passing(f, k, tiles, filters, v, m, m.data + f->points * m.point);
     else
         multiply_points(f, tiles, filters, f->c, v, panel_at(f, f->filters, f->c, k), false, m);
     transform_output(f, t, tiles, k, filters, m);
@@ -245,7 +258,7 @@ static bool multiply_forward(winograd *f, hz_error *err) {
     if (!transform_input(f, err)) return false;
     const hz__points m = points_of(f->tile_group, f->filter_group);
     const hz__points u = points_of(f->filter_group, PASSING_CHANNELS);
-    const size_t room = points_bytes(&m) + (f->passing ? points_bytes(&u) : 0);
+    const size_t room = points_bytes(f, &m) + (f->passing ? points_bytes(f, &u) : 0);
     const int64_t pieces =
         hz__div_up(f->t1 - f->t0, f->tile_group) * hz__div_up(f->k1 - f->k0, f->filter_group);
     return hz__conv2d_run(f->v, f, product_piece, pieces, room, err);
@@ -253,8 +266,8 @@ static bool multiply_forward(winograd *f, hz_error *err) {
 
 /* Memory for the blocks in work. */
 static hz_block *room_for(winograd *f, hz_error *err) {
-    const size_t input = points_bytes(&f->input), filters = points_bytes(&f->filters),
-                 d = points_bytes(&f->d);
+    const size_t input = points_bytes(f, &f->input), filters = points_bytes(f, &f->filters),
+                 d = points_bytes(f, &f->d);
     hz_block *block = hz_pool_get(f->v->ex->pool, input + filters + d);
     if (!block) {
         hz_fail(err, HZ_ENOMEM, "conv2d: no %zu bytes of scratch memory", input + filters + d);
@@ -284,13 +297,13 @@ bool hz__conv2d_winograd(const hz__conv2d *v, const hz_tensor *x, const hz_tenso
     return run_forward(&f, err);
 }
 
-/* dx[i] = Σ w[r]·dy[i + pad − r] = Σ w[2 − r]·dy[i − (2 − pad) + r]: a convolution of dy. */
+/* dx[i] = Σ w[r]·dy[i + pad − r] = Σ w[R − r]·dy[i − (R − pad) + r], r = 0 … R: a convolution of dy. */
 static hz__window adjoint_window(const hz__window *w) {
     hz__window a = *w;
     for (int axis = 0; axis < 2; axis++) {
         a.in[axis] = w->out[axis];
         a.out[axis] = w->in[axis];
-        a.pad[axis] = 2 - w->pad[axis];
+        a.pad[axis] = w->kernel[axis] - 1 - w->pad[axis];
     }
     return a;
 }
@@ -320,12 +333,11 @@ static void mark_live(const hz_tensor *dy, int64_t n, unsigned char *live) {
     }
 }
 
-/* Does anything live arrive at pixel (y, x) of dx? From dy[y + pad − 2 … y + pad, …]. */
+/* Does anything live arrive at pixel (y, x) of dx? From dy[y + pad − R … y + pad, …], R = kernel − 1. */
 static bool is_reached(const hz__window *w, const unsigned char *live, int64_t y, int64_t x) {
-    const int64_t y1 = hz__smaller(y + w->pad[0], w->out[0] - 1),
-                  x1 = hz__smaller(x + w->pad[1], w->out[1] - 1);
-    for (int64_t j = hz__larger(y + w->pad[0] - 2, 0); j <= y1; j++) {
-        for (int64_t i = hz__larger(x + w->pad[1] - 2, 0); i <= x1; i++) {
+    const int64_t y1 = y + w->pad[0], x1 = x + w->pad[1];
+    for (int64_t j = hz__larger(y1 - w->kernel[0] + 1, 0); j <= hz__smaller(y1, w->out[0] - 1); j++) {
+        for (int64_t i = hz__larger(x1 - w->kernel[1] + 1, 0); i <= hz__smaller(x1, w->out[1] - 1); i++) {
             if (live[j * w->out[1] + i]) return true;
         }
     }
@@ -376,10 +388,10 @@ static void gradient_piece(const void *task, int64_t index, char *scratch) {
 /* Piece: E of one point and one panel of filters, the tiles of this block added to those of the ones before. */
 static void weight_piece(const void *task, int64_t index, char *scratch) {
     const winograd *f = task;
-    const int64_t panel = f->kernels->panel, k = index / HZ__POINTS * panel, i = index % HZ__POINTS;
-    f->kernels->multiply(f->c, f->t1 - f->t0, f->input.data + i * f->input.point, 1, f->input.pitch,
-                         panel_at(f, f->d, f->tile_block, k).data + i * f->d.point, f->t0 > 0,
-                         panel_at(f, f->filters, f->c, k).data + i * f->filters.point, panel);
+    const int64_t panel = f->kernels->panel, k = index / f->points * panel, i = index % f->points;
+    multiply(f, f->c, f->t1 - f->t0, f->input.data + i * f->input.point, 1, f->input.pitch,
+             panel_at(f, f->d, f->tile_block, k).data + i * f->d.point, f->t0 > 0,
+             panel_at(f, f->filters, f->c, k).data + i * f->filters.point, panel);
     (void)scratch;
 }
 
@@ -391,25 +403,25 @@ static void passing_weight_piece(const void *task, int64_t index, char *scratch)
     const int64_t c = index % groups * PASSING_CHANNELS, channels = hz__smaller(PASSING_CHANNELS, f->c - c);
     hz__points e = points_of(PASSING_CHANNELS, f->filter_group);
     e.data = (float *)scratch;
-    for (int64_t i = 0; i < HZ__POINTS; i++) {
+    for (int64_t i = 0; i < f->points; i++) {
         for (int64_t k = k0; k < k1; k += panel) {
-            f->kernels->multiply(channels, f->tiles, f->input.data + i * f->input.point + c, 1,
-                                 f->input.pitch, panel_at(f, f->d, f->tile_block, k).data + i * f->d.point,
-                                 false, panel_at(f, e, channels, k - k0).data + i * e.point, panel);
+            multiply(f, channels, f->tiles, f->input.data + i * f->input.point + c, 1, f->input.pitch,
+                     panel_at(f, f->d, f->tile_block, k).data + i * f->d.point, false,
+                     panel_at(f, e, channels, k - k0).data + i * e.point, panel);
         }
     }
     for (int64_t k = k0; k < k1; k += HZ__LINE) {
         hz__points line = panel_at(f, e, channels, k - k0);
         line.pitch = panel;
         f->kernels->filter_adjoint(line, hz__smaller(HZ__LINE, k1 - k), channels,
-                                   f->y + k * f->v->q + c * HZ__TAPS, f->v->q);
+                                   f->y + k * f->v->q + c * f->taps * f->taps, f->v->q);
     }
 }
 
 static bool pass_weights(const winograd *f, hz_error *err) {
     const hz__points e = points_of(PASSING_CHANNELS, f->filter_group);
     const int64_t pieces = hz__div_up(f->k, f->filter_group) * hz__div_up(f->c, PASSING_CHANNELS);
-    return hz__conv2d_run(f->v, f, passing_weight_piece, pieces, points_bytes(&e), err);
+    return hz__conv2d_run(f->v, f, passing_weight_piece, pieces, points_bytes(f, &e), err);
 }
 
 static bool multiply_weights(winograd *f, hz_error *err) {
@@ -417,7 +429,7 @@ static bool multiply_weights(winograd *f, hz_error *err) {
     return transform_input(f, err) &&
            hz__conv2d_run(f->v, f, gradient_piece, transform_pieces(f, filters), 1, err) &&
            (f->passing ? pass_weights(f, err)
-                       : hz__conv2d_run(f->v, f, weight_piece, panels(f, filters) * HZ__POINTS, 1, err));
+                       : hz__conv2d_run(f->v, f, weight_piece, panels(f, filters) * f->points, 1, err));
 }
 
 /* Piece: dw of a line of filters. */
@@ -452,39 +464,41 @@ bool hz__conv2d_winograd_weight_grad(const hz__conv2d *v, const hz_tensor *x, co
 
 /* ---- when ---- */
 
-const hz__winograd_kernels *hz__winograd_table(hz_isa isa) {
+const hz__winograd_kernels *hz__winograd_table(hz_isa isa, int64_t kernel) {
+    const int form = kernel == 5;
 #if defined(HZ_HAVE_AVX512)
-    if (isa == HZ_ISA_AVX512) return &hz__winograd_f32_avx512;
+    if (isa == HZ_ISA_AVX512) return &hz__winograd_f32_avx512[form];
 #endif
 #if defined(HZ_HAVE_AVX2)
-    if (isa == HZ_ISA_AVX2) return &hz__winograd_f32_avx2;
+    if (isa == HZ_ISA_AVX2) return &hz__winograd_f32_avx2[form];
 #endif
     (void)isa;
-    return &hz__winograd_f32_c;
+    return &hz__winograd_f32_c[form];
 }
 
 static bool has_form(const hz__conv2d *v) {
     const hz__window *w = &v->window;
     for (int axis = 0; axis < 2; axis++) {
-        if (w->kernel[axis] != 3 || w->stride[axis] != 1 || w->dilation[axis] != 1) return false;
+        if (w->kernel[axis] != w->kernel[0] || w->stride[axis] != 1 || w->dilation[axis] != 1) return false;
     }
-    return v->dtype == HZ_F32 && v->groups == 1;
+    return v->dtype == HZ_F32 && v->groups == 1 && (w->kernel[0] == 3 || w->kernel[0] == 5);
 }
 
 /* Estimated cost in multiply-adds of the products, with channels and filters in whole lines, and of the transforms: an
- * element of V or M costs as much as TILE_COST multiply-adds, one of U as FILTER_COST, twice that where U does not stay
+ * element of V or M costs as much as 2·F multiply-adds, one of U as FILTER_COST, twice that where U does not stay
  * in the cache, and again for the weight gradient, which adds to E and reads it. As measured on AVX2 and AVX-512. */
 static bool pays(const hz__conv2d *v, const int64_t *out, int64_t c, int64_t k, bool weight_grad) {
-    enum { TILE_COST = 12, FILTER_COST = 5 };
+    enum { FILTER_COST = 5 };
+    const hz__winograd_kernels *kernels = hz__winograd_table(v->ex->isa, v->window.kernel[0]);
+    const double points = (double)(kernels->field * kernels->field), tile_cost = 2 * (double)kernels->field;
     const double tiles =
         (double)v->n * (double)hz__div_up(out[0], HZ__TILE) * (double)hz__div_up(out[1], HZ__TILE);
     const double whole_c = (double)hz__div_up(c, HZ__LINE) * HZ__LINE;
     const double whole_k = (double)hz__div_up(k, HZ__LINE) * HZ__LINE, filters = (double)c * whole_k;
-    const double large = HZ__POINTS * sizeof(float) * filters > FILTER_BYTES ? 2 : 1;
-    const double cost = tiles * filters + tiles * (whole_c + whole_k) * TILE_COST +
+    const double large = points * sizeof(float) * filters > FILTER_BYTES ? 2 : 1;
+    const double cost = tiles * filters + tiles * (whole_c + whole_k) * tile_cost +
                         filters * FILTER_COST * large * (weight_grad ? 2 : 1);
-    return HZ__POINTS * cost * hz__winograd_table(v->ex->isa)->cost <
-           (double)v->n * (double)v->p * (double)v->q * (double)v->k;
+    return points * cost * kernels->cost < (double)v->n * (double)v->p * (double)v->q * (double)v->k;
 }
 
 bool hz__conv2d_winograd_fits(const hz__conv2d *v) {

@@ -1,7 +1,8 @@
-/* winograd.h: the inner loops of Winograd convolution F(4×4, 3×3) in f32, one table per instruction set. Private.
+/* winograd.h: the inner loops of Winograd convolution F(4×4, 3×3) and F(4×4, 5×5) in f32, one table for each and for every
+ * instruction set. Private.
  *
- * A tile is 4×4 outputs and the 6×6 inputs they see. With the matrices Bᵀ (6×6), G (6×3) and Aᵀ (4×6) of
- * winograd_tmpl.c, and for every one of the 36 points ξ of a transformed tile,
+ * A tile is 4×4 outputs and the F×F inputs they see, F = 6 or 8: its field. With the matrices Bᵀ (F×F), G (F×3, F×5)
+ * and Aᵀ (4×F) of winograd_tmpl.c, and for every one of the F² points ξ of a transformed tile,
  *     V = Bᵀ·x·B,   U = G·w·Gᵀ,   M[ξ] (tiles, filters) = V[ξ] (tiles, channels) · U[ξ] (channels, filters),
  *     y = Aᵀ·M·A;
  * and the adjoint in w:   D = A·dy·Aᵀ,   E[ξ] (channels, filters) = V[ξ]ᵀ · D[ξ],   dw = Gᵀ·E·G.
@@ -15,16 +16,13 @@
 #include "tensor/kernels/window.h"
 
 enum {
-    HZ__TILE = 4,             /* outputs of a tile along an axis */
-    HZ__FIELD = HZ__TILE + 2, /* inputs it sees */
-    HZ__POINTS = HZ__FIELD * HZ__FIELD,
-    HZ__TAPS = 9,
+    HZ__TILE = 4, /* outputs of a tile along an axis */
     HZ__LINE = 16 /* channels, or filters, that are transformed at once: a line of the cache */
 };
 
 /* Tiles are numbered image by image, row by row. */
 typedef struct hz__tile_grid {
-    const hz__window *window; /* 3×3, stride and dilation 1 */
+    const hz__window *window; /* stride and dilation 1 */
     int64_t rows, columns;    /* tiles of one image */
 } hz__tile_grid;
 
@@ -34,15 +32,18 @@ typedef struct hz__readable {
     int64_t stride[4];
 } hz__readable;
 
-/* 36 matrices of equal shape: element (i, j) of matrix ξ is data[ξ·point + i·pitch + j]. */
+/* F² matrices of equal shape: element (i, j) of matrix ξ is data[ξ·point + i·pitch + j]. */
 typedef struct hz__points {
     float *data;
     int64_t point, pitch;
 } hz__points;
 
 typedef struct hz__winograd_kernels {
+    int64_t field; /* F: 6 for kernels 3×3, 8 for 5×5 */
     double cost;   /* of a multiply-add here, beside one of BLIS */
     int64_t panel; /* filters of a panel: one or two HZ__LINE */
+    int64_t depth; /* so many products, at the most, are summed at a stretch, and the sums then: the transforms of 5×5
+                    * magnify rounding errors */
 
     /* V: tiles [t0, t1), row 0 of v being tile t0; `lanes` channels from x on, up to HZ__LINE, into columns 0 … of v.
      * The columns up to HZ__LINE are written, too. */
@@ -70,9 +71,10 @@ typedef struct hz__winograd_kernels {
                      bool add, float *c, int64_t c_rs);
 } hz__winograd_kernels;
 
-extern const hz__winograd_kernels hz__winograd_f32_c, hz__winograd_f32_avx2, hz__winograd_f32_avx512;
+/* 3×3, 5×5 */
+extern const hz__winograd_kernels hz__winograd_f32_c[2], hz__winograd_f32_avx2[2], hz__winograd_f32_avx512[2];
 
-/* isa resolved. */
-const hz__winograd_kernels *hz__winograd_table(hz_isa isa);
+/* isa resolved; kernel 3 or 5. */
+const hz__winograd_kernels *hz__winograd_table(hz_isa isa, int64_t kernel);
 
 #endif

@@ -1,6 +1,14 @@
-/* winograd_tmpl.c: the inner loops of Winograd convolution F(4×4, 3×3), see tensor/kernels/winograd.h.
+/* winograd_tmpl.c: the inner loops of Winograd convolution F(4×4, 3×3) and F(4×4, 5×5), see tensor/kernels/winograd.h.
  *
- * The polynomials behind it are evaluated at 0, p, −p, q, −q and ∞, where p = √½ and q = √2:
+ * The polynomials behind it are evaluated at 0, at pairs of points ±a, and at ∞. With the pairs a₁, a₂, … (two of them for
+ * 3×3, three for 5×5) and Πᵢ(t) = Π_{j≠i} (t − aⱼ²), Π(t) = Π (t − aⱼ²), the rows of the matrices are
+ *
+ *        at 0         at ±aᵢ                       at ∞
+ *   Bᵀ   Π(x²)        x·(x ± aᵢ)·Πᵢ(x²)            x·Π(x²)         as coefficients of 1, x, x², …
+ *   G    1/Π(0)       (±aᵢ)ᵏ/(2aᵢ²·Πᵢ(aᵢ²))        0 … 0 1         k = 0 … 2 or 4
+ *   A    1 0 0 0      (±aᵢ)ᵏ                       0 0 0 1         k = 0 … 3
+ *
+ * so that the two rows of a pair share their even and their odd part. For 3×3 the pairs are √½ and √2:
  *
  *        ⎡ 1   0  −5/2   0   1  0 ⎤        ⎡   1     0     0  ⎤
  *        ⎢ 0 −2p   −2    p   1  0 ⎥        ⎢ −2/3 −2p/3  −1/3 ⎥        ⎡ 1   1    1   1   1  0 ⎤
@@ -9,10 +17,12 @@
  *        ⎢ 0  q/2 −1/2  −q   1  0 ⎥        ⎢  1/6  −q/6   1/3 ⎥        ⎣ 0  p/2 −p/2  2q −2q 1 ⎦
  *        ⎣ 0   1    0  −5/2  0  1 ⎦        ⎣   0     0     1  ⎦
  *
- * These points have a quarter of the rounding errors of the usual 0, ±1, ±2 and ∞.
+ * These points have a quarter of the rounding errors of the usual 0, ±1, ±2 and ∞. For 5×5 they are ½, 1 and 2: others
+ * that were tried are no better.
  *
  * A vector holds one pixel of many channels, so that every loop here does the same to all its lanes, whatever the
- * size of the planes; what is read and written is transposed on the way, four channels by four pixels at a time.
+ * size of the planes; what is read and written is transposed on the way, four channels by four pixels at a time. What
+ * depends on the size of the kernel takes its `form`, a constant once it is inlined.
  *
  * Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016; for the choice of points, Barabasz,
  * Anderson, Soodhalter and Gregg, "Error Analysis and Improving the Accuracy of Winograd Convolution", 2020.
@@ -31,8 +41,10 @@ enum { WIDTH = 4, MOST_ROWS = 3, MULTIPLY_COST = 3 };
 
 enum {
     PANEL = WIDTH * LANES, /* WIDTH vectors to a row of a panel */
-    STRIP = 8,             /* neighbouring tiles that are transformed together, and the columns they see: */
-    STRIP_FIELD = STRIP * HZ__TILE + 2
+    MOST_TAPS = 5,
+    MOST_FIELD = HZ__TILE + MOST_TAPS - 1,
+    STRIP = 8, /* neighbouring tiles that are transformed together, and the columns they see at the most: */
+    STRIP_FIELD = STRIP * HZ__TILE + MOST_TAPS - 1
 };
 
 typedef real quad __attribute__((vector_size(16)));
@@ -114,153 +126,201 @@ static void gather_patch(const int64_t *extent, const hz__readable *p, int64_t l
 
 /* ---- the transforms in one dimension ---- */
 
-static const real P = (real)0.70710678118654752440, Q = (real)1.41421356237309504880;
+/* The numbers of the matrices, see above. Of Π and Πᵢ the last coefficient is 1. */
+typedef struct form {
+    int taps, field, pairs;
+    real a[3][4];         /* aᵢᵏ */
+    real all[4];          /* Π */
+    real but[3][3];       /* Πᵢ */
+    real zero;            /* 1/Π(0) */
+    real g[3][MOST_TAPS]; /* aᵢᵏ/(2aᵢ²·Πᵢ(aᵢ²)) */
+} form;
+
+#define P 0.70710678118654752440 /* √½ */
+#define Q 1.41421356237309504880 /* √2 */
+static const form forms[2] = {
+    {.taps = 3,
+     .field = 6,
+     .pairs = 2,
+     .a = {{1, (real)P, (real)0.5, (real)(P / 2)}, {1, (real)Q, 2, (real)(2 * Q)}},
+     .all = {1, (real)-2.5, 1},
+     .but = {{-2, 1}, {(real)-0.5, 1}},
+     .zero = 1,
+     .g = {{(real)(-2.0 / 3), (real)(-2 * P / 3), (real)(-1.0 / 3)},
+           {(real)(1.0 / 6), (real)(Q / 6), (real)(1.0 / 3)}}},
+    {.taps = 5,
+     .field = 8,
+     .pairs = 3,
+     .a = {{1, (real)0.5, (real)0.25, (real)0.125}, {1, 1, 1, 1}, {1, 2, 4, 8}},
+     .all = {-1, (real)5.25, (real)-5.25, 1},
+     .but = {{4, -5, 1}, {1, (real)-4.25, 1}, {(real)0.25, (real)-1.25, 1}},
+     .zero = -1,
+     .g = {{(real)(32.0 / 45), (real)(16.0 / 45), (real)(8.0 / 45), (real)(4.0 / 45), (real)(2.0 / 45)},
+           {(real)(-2.0 / 9), (real)(-2.0 / 9), (real)(-2.0 / 9), (real)(-2.0 / 9), (real)(-2.0 / 9)},
+           {(real)(1.0 / 90), (real)(1.0 / 45), (real)(2.0 / 45), (real)(4.0 / 45), (real)(8.0 / 45)}}},
+};
+#undef P
+#undef Q
+
+/* Every second of d[0], d[2], …, n of them, times c[0], c[1], …, the last of which is 1. */
+HZ_INLINE vec combine(const real *c, const vec *d, int n) {
+    vec sum = d[2 * (n - 1)];
+    for (int k = n - 2; k >= 0; k--) sum += c[k] * d[2 * k];
+    return sum;
+}
 
 /* Bᵀ·d */
-HZ_INLINE void transform_input(const vec d[6], vec v[6]) {
-    const vec even = d[4] - 2 * d[2], odd = d[3] - 2 * d[1];
-    const vec far_even = d[4] - (real)0.5 * d[2], far_odd = d[3] - (real)0.5 * d[1];
-    v[0] = (d[0] + d[4]) - (real)2.5 * d[2];
-    v[1] = even + P * odd;
-    v[2] = even - P * odd;
-    v[3] = far_even + Q * far_odd;
-    v[4] = far_even - Q * far_odd;
-    v[5] = (d[1] + d[5]) - (real)2.5 * d[3];
+HZ_INLINE void transform_input(const form *f, const vec *d, vec *v) {
+    v[0] = combine(f->all, d, f->pairs + 1);
+    for (int i = 0; i < f->pairs; i++) {
+        const vec even = combine(f->but[i], d + 2, f->pairs), odd = combine(f->but[i], d + 1, f->pairs);
+        v[1 + 2 * i] = even + f->a[i][1] * odd;
+        v[2 + 2 * i] = even - f->a[i][1] * odd;
+    }
+    v[f->field - 1] = combine(f->all, d + 1, f->pairs + 1);
 }
 
 /* G·g */
-HZ_INLINE void transform_filter(const vec g[3], vec u[6]) {
-    const vec even = (2 * g[0] + g[2]) * (real)(-1.0 / 3), far_even = (g[0] + 2 * g[2]) * (real)(1.0 / 6);
-    const vec odd = g[1] * (P * (real)(2.0 / 3)), far_odd = g[1] * (Q * (real)(1.0 / 6));
-    u[0] = g[0];
-    u[1] = even - odd;
-    u[2] = even + odd;
-    u[3] = far_even + far_odd;
-    u[4] = far_even - far_odd;
-    u[5] = g[2];
+HZ_INLINE void transform_filter(const form *f, const vec *g, vec *u) {
+    u[0] = f->zero * g[0];
+    for (int i = 0; i < f->pairs; i++) {
+        vec even = f->g[i][0] * g[0], odd = f->g[i][1] * g[1];
+        for (int k = 2; k < f->taps; k += 2) even += f->g[i][k] * g[k];
+        for (int k = 3; k < f->taps; k += 2) odd += f->g[i][k] * g[k];
+        u[1 + 2 * i] = even + odd;
+        u[2 + 2 * i] = even - odd;
+    }
+    u[f->field - 1] = g[f->taps - 1];
 }
 
 /* Aᵀ·m */
-HZ_INLINE void transform_output(const vec m[6], vec y[4]) {
-    const vec sum = m[1] + m[2], difference = P * (m[1] - m[2]);
-    const vec far_sum = m[3] + m[4], far_difference = Q * (m[3] - m[4]);
-    y[0] = m[0] + sum + far_sum;
-    y[1] = difference + far_difference;
-    y[2] = (real)0.5 * sum + 2 * far_sum;
-    y[3] = m[5] + (real)0.5 * difference + 2 * far_difference;
+HZ_INLINE void transform_output(const form *f, const vec *m, vec y[HZ__TILE]) {
+    y[0] = m[0], y[1] = (vec){0}, y[2] = (vec){0}, y[3] = m[f->field - 1];
+    for (int i = 0; i < f->pairs; i++) {
+        const vec sum = m[1 + 2 * i] + m[2 + 2 * i], difference = m[1 + 2 * i] - m[2 + 2 * i];
+        y[0] += sum;
+        y[1] += f->a[i][1] * difference;
+        y[2] += f->a[i][2] * sum;
+        y[3] += f->a[i][3] * difference;
+    }
 }
 
 /* A·y */
-HZ_INLINE void transform_output_adjoint(const vec y[4], vec d[6]) {
-    const vec even = y[0] + (real)0.5 * y[2], odd = y[1] + (real)0.5 * y[3];
-    const vec far_even = y[0] + 2 * y[2], far_odd = y[1] + 2 * y[3];
+HZ_INLINE void transform_output_adjoint(const form *f, const vec y[HZ__TILE], vec *d) {
     d[0] = y[0];
-    d[1] = even + P * odd;
-    d[2] = even - P * odd;
-    d[3] = far_even + Q * far_odd;
-    d[4] = far_even - Q * far_odd;
-    d[5] = y[3];
+    for (int i = 0; i < f->pairs; i++) {
+        const vec even = y[0] + f->a[i][2] * y[2], odd = f->a[i][1] * y[1] + f->a[i][3] * y[3];
+        d[1 + 2 * i] = even + odd;
+        d[2 + 2 * i] = even - odd;
+    }
+    d[f->field - 1] = y[3];
 }
 
 /* Gᵀ·e */
-HZ_INLINE void transform_filter_adjoint(const vec e[6], vec g[3]) {
-    const vec sum = e[1] + e[2], far_sum = e[3] + e[4];
-    g[0] = e[0] - sum * (real)(2.0 / 3) + far_sum * (real)(1.0 / 6);
-    g[1] = (e[2] - e[1]) * (P * (real)(2.0 / 3)) + (e[3] - e[4]) * (Q * (real)(1.0 / 6));
-    g[2] = e[5] + (far_sum - sum) * (real)(1.0 / 3);
+HZ_INLINE void transform_filter_adjoint(const form *f, const vec *e, vec *g) {
+    for (int k = 0; k < f->taps; k++) g[k] = (vec){0};
+    g[0] = f->zero * e[0];
+    g[f->taps - 1] = e[f->field - 1];
+    for (int i = 0; i < f->pairs; i++) {
+        const vec sum = e[1 + 2 * i] + e[2 + 2 * i], difference = e[1 + 2 * i] - e[2 + 2 * i];
+        for (int k = 0; k < f->taps; k += 2) g[k] += f->g[i][k] * sum;
+        for (int k = 1; k < f->taps; k += 2) g[k] += f->g[i][k] * difference;
+    }
 }
 
 /* ---- V = Bᵀ·x·B ---- */
 
 /* Along the columns of a strip's patch, in place. */
-HZ_INLINE void input_columns(int64_t columns, real *patch) {
+HZ_INLINE void input_columns(const form *f, int64_t columns, real *patch) {
     enum { ROW = STRIP_FIELD * HZ__LINE };
     for (int64_t i = 0; i < columns * HZ__LINE; i += LANES) {
-        vec d[6], v[6];
-        for (int j = 0; j < 6; j++) d[j] = load(patch + j * ROW + i);
-        transform_input(d, v);
-        for (int j = 0; j < 6; j++) store(patch + j * ROW + i, v[j]);
+        vec d[MOST_FIELD], v[MOST_FIELD];
+        for (int j = 0; j < f->field; j++) d[j] = load(patch + j * ROW + i);
+        transform_input(f, d, v);
+        for (int j = 0; j < f->field; j++) store(patch + j * ROW + i, v[j]);
     }
 }
 
 /* Along the rows, and away. */
-HZ_INLINE void input_rows(const real *patch, hz__points v) {
-    for (int r = 0; r < 6; r++, patch += STRIP_FIELD * HZ__LINE) {
+HZ_INLINE void input_rows(const form *f, const real *patch, hz__points v) {
+    for (int r = 0; r < f->field; r++, patch += STRIP_FIELD * HZ__LINE) {
         for (int l = 0; l < HZ__LINE; l += LANES) {
-            vec d[6], out[6];
-            for (int j = 0; j < 6; j++) d[j] = load(patch + j * HZ__LINE + l);
-            transform_input(d, out);
-            for (int j = 0; j < 6; j++) store(v.data + (r * 6 + j) * v.point + l, out[j]);
+            vec d[MOST_FIELD], out[MOST_FIELD];
+            for (int j = 0; j < f->field; j++) d[j] = load(patch + j * HZ__LINE + l);
+            transform_input(f, d, out);
+            for (int j = 0; j < f->field; j++) store(v.data + (r * f->field + j) * v.point + l, out[j]);
         }
     }
 }
 
-static void input(const hz__tile_grid *g, hz__readable x, int64_t lanes, int64_t t0, int64_t t1,
-                  hz__points v) {
-    real patch[6 * STRIP_FIELD * HZ__LINE];
+HZ_INLINE void input(const form *f, const hz__tile_grid *g, hz__readable x, int64_t lanes, int64_t t0,
+                     int64_t t1, hz__points v) {
+    real patch[MOST_FIELD * STRIP_FIELD * HZ__LINE];
     strip s;
     for (int64_t t = t0; t < t1; t += s.count) {
         s = strip_at(g, t, t1);
-        const int64_t columns = s.count * HZ__TILE + 2;
-        gather_patch(g->window->in, &x, lanes, s.n, s.y - g->window->pad[0], 6, s.x - g->window->pad[1],
-                     columns, patch);
-        input_columns(columns, patch);
+        const int64_t columns = s.count * HZ__TILE + f->taps - 1;
+        gather_patch(g->window->in, &x, lanes, s.n, s.y - g->window->pad[0], f->field,
+                     s.x - g->window->pad[1], columns, patch);
+        input_columns(f, columns, patch);
         for (int64_t i = 0; i < s.count; i++, v.data += v.pitch)
-            input_rows(patch + i * HZ__TILE * HZ__LINE, v);
+            input_rows(f, patch + i * HZ__TILE * HZ__LINE, v);
     }
 }
 
 /* ---- U = G·w·Gᵀ ---- */
 
-HZ_INLINE void filter_block(const real *taps, bool rotate, hz__points u) {
+HZ_INLINE void filter_block(const form *f, const real *taps, bool rotate, hz__points u) {
     for (int l = 0; l < HZ__LINE; l += LANES) {
-        vec rows[6][3];
-        for (int s = 0; s < 3; s++) {
-            vec g[3], out[6];
-            for (int r = 0; r < 3; r++) {
-                const int tap = r * 3 + s;
-                g[r] = load(taps + (rotate ? HZ__TAPS - 1 - tap : tap) * HZ__LINE + l);
+        vec rows[MOST_FIELD][MOST_TAPS];
+        for (int s = 0; s < f->taps; s++) {
+            vec g[MOST_TAPS], out[MOST_FIELD];
+            for (int r = 0; r < f->taps; r++) {
+                const int tap = r * f->taps + s, last = f->taps * f->taps - 1;
+                g[r] = load(taps + (rotate ? last - tap : tap) * HZ__LINE + l);
             }
-            transform_filter(g, out);
-            for (int r = 0; r < 6; r++) rows[r][s] = out[r];
+            transform_filter(f, g, out);
+            for (int r = 0; r < f->field; r++) rows[r][s] = out[r];
         }
-        for (int r = 0; r < 6; r++) {
-            vec out[6];
-            transform_filter(rows[r], out);
-            for (int s = 0; s < 6; s++) store(u.data + (r * 6 + s) * u.point + l, out[s]);
+        for (int r = 0; r < f->field; r++) {
+            vec out[MOST_FIELD];
+            transform_filter(f, rows[r], out);
+            for (int s = 0; s < f->field; s++) store(u.data + (r * f->field + s) * u.point + l, out[s]);
         }
     }
 }
 
-static void filter(hz__readable w, int64_t lanes, int64_t channels, bool rotate, hz__points u) {
-    real taps[HZ__TAPS * HZ__LINE];
-    const bool joined = w.stride[3] == 1 && w.stride[2] == 3;
+HZ_INLINE void filter(const form *f, hz__readable w, int64_t lanes, int64_t channels, bool rotate,
+                      hz__points u) {
+    real taps[MOST_TAPS * MOST_TAPS * HZ__LINE];
+    const bool joined = w.stride[3] == 1 && w.stride[2] == f->taps;
     for (int64_t c = 0; c < channels; c++, u.data += u.pitch) {
         const real *from = w.data + c * w.stride[1];
-        for (int r = 0; r < 3 && !joined; r++) {
-            gather(from + r * w.stride[2], w.stride[0], w.stride[3], 3, lanes, taps + r * 3 * HZ__LINE);
+        for (int r = 0; r < f->taps && !joined; r++) {
+            gather(from + r * w.stride[2], w.stride[0], w.stride[3], f->taps, lanes,
+                   taps + r * f->taps * HZ__LINE);
         }
-        if (joined) gather(from, w.stride[0], 1, HZ__TAPS, lanes, taps);
-        filter_block(taps, rotate, u);
+        if (joined) gather(from, w.stride[0], 1, f->taps * f->taps, lanes, taps);
+        filter_block(f, taps, rotate, u);
     }
 }
 
 /* ---- y = Aᵀ·M·A ---- */
 
 /* One tile: pixels[(row·4 + column)·LINE + lane]. */
-HZ_INLINE void output_tile(hz__points m, real *pixels) {
+HZ_INLINE void output_tile(const form *f, hz__points m, real *pixels) {
     for (int l = 0; l < HZ__LINE; l += LANES) {
-        vec rows[4][6];
-        for (int s = 0; s < 6; s++) {
-            vec column[6], out[4];
-            for (int r = 0; r < 6; r++) column[r] = load(m.data + (r * 6 + s) * m.point + l);
-            transform_output(column, out);
-            for (int r = 0; r < 4; r++) rows[r][s] = out[r];
+        vec rows[HZ__TILE][MOST_FIELD];
+        for (int s = 0; s < f->field; s++) {
+            vec column[MOST_FIELD], out[HZ__TILE];
+            for (int r = 0; r < f->field; r++) column[r] = load(m.data + (r * f->field + s) * m.point + l);
+            transform_output(f, column, out);
+            for (int r = 0; r < HZ__TILE; r++) rows[r][s] = out[r];
         }
-        for (int r = 0; r < 4; r++) {
-            vec out[4];
-            transform_output(rows[r], out);
-            for (int s = 0; s < 4; s++) store(pixels + (r * 4 + s) * HZ__LINE + l, out[s]);
+        for (int r = 0; r < HZ__TILE; r++) {
+            vec out[HZ__TILE];
+            transform_output(f, rows[r], out);
+            for (int s = 0; s < HZ__TILE; s++) store(pixels + (r * HZ__TILE + s) * HZ__LINE + l, out[s]);
         }
     }
 }
@@ -281,8 +341,8 @@ HZ_INLINE void scatter_row(const real *pixels, const real *bias, int64_t lanes, 
     }
 }
 
-static void output(const hz__tile_grid *g, hz__points m, int64_t lanes, int64_t t0, int64_t t1,
-                   const float *bias, int64_t bias_stride, float *y, int64_t image_stride) {
+HZ_INLINE void output(const form *f, const hz__tile_grid *g, hz__points m, int64_t lanes, int64_t t0,
+                      int64_t t1, const float *bias, int64_t bias_stride, float *y, int64_t image_stride) {
     real pixels[HZ__TILE * HZ__TILE * HZ__LINE], b[HZ__LINE] = {0};
     const int64_t *out = g->window->out;
     for (int64_t l = 0; bias && l < lanes; l++) b[l] = bias[l * bias_stride];
@@ -291,7 +351,7 @@ static void output(const hz__tile_grid *g, hz__points m, int64_t lanes, int64_t 
         const int64_t rows = hz__smaller(HZ__TILE, out[0] - s.y),
                       columns = hz__smaller(HZ__TILE, out[1] - s.x);
         real *corner = y + s.n * image_stride + s.y * out[1] + s.x;
-        output_tile(m, pixels);
+        output_tile(f, m, pixels);
         for (int64_t r = 0; r < rows; r++) {
             scatter_row(pixels + r * HZ__TILE * HZ__LINE, b, lanes, columns, out[0] * out[1],
                         corner + r * out[1]);
@@ -301,60 +361,62 @@ static void output(const hz__tile_grid *g, hz__points m, int64_t lanes, int64_t 
 
 /* ---- D = A·dy·Aᵀ ---- */
 
-HZ_INLINE void output_adjoint_tile(const real *patch, hz__points d) {
+HZ_INLINE void output_adjoint_tile(const form *f, const real *patch, hz__points d) {
     for (int l = 0; l < HZ__LINE; l += LANES) {
-        vec rows[6][4];
-        for (int s = 0; s < 4; s++) {
-            vec column[4], out[6];
-            for (int r = 0; r < 4; r++) column[r] = load(patch + (r * STRIP_FIELD + s) * HZ__LINE + l);
-            transform_output_adjoint(column, out);
-            for (int r = 0; r < 6; r++) rows[r][s] = out[r];
+        vec rows[MOST_FIELD][HZ__TILE];
+        for (int s = 0; s < HZ__TILE; s++) {
+            vec column[HZ__TILE], out[MOST_FIELD];
+            for (int r = 0; r < HZ__TILE; r++) column[r] = load(patch + (r * STRIP_FIELD + s) * HZ__LINE + l);
+            transform_output_adjoint(f, column, out);
+            for (int r = 0; r < f->field; r++) rows[r][s] = out[r];
         }
-        for (int r = 0; r < 6; r++) {
-            vec out[6];
-            transform_output_adjoint(rows[r], out);
-            for (int s = 0; s < 6; s++) store(d.data + (r * 6 + s) * d.point + l, out[s]);
+        for (int r = 0; r < f->field; r++) {
+            vec out[MOST_FIELD];
+            transform_output_adjoint(f, rows[r], out);
+            for (int s = 0; s < f->field; s++) store(d.data + (r * f->field + s) * d.point + l, out[s]);
         }
     }
 }
 
-static void output_adjoint(const hz__tile_grid *g, hz__readable dy, int64_t lanes, int64_t t0, int64_t t1,
-                           hz__points d) {
+HZ_INLINE void output_adjoint(const form *f, const hz__tile_grid *g, hz__readable dy, int64_t lanes,
+                              int64_t t0, int64_t t1, hz__points d) {
     real patch[HZ__TILE * STRIP_FIELD * HZ__LINE];
     strip s;
     for (int64_t t = t0; t < t1; t += s.count) {
         s = strip_at(g, t, t1);
         gather_patch(g->window->out, &dy, lanes, s.n, s.y, HZ__TILE, s.x, s.count * HZ__TILE, patch);
         for (int64_t i = 0; i < s.count; i++, d.data += d.pitch)
-            output_adjoint_tile(patch + i * HZ__TILE * HZ__LINE, d);
+            output_adjoint_tile(f, patch + i * HZ__TILE * HZ__LINE, d);
     }
 }
 
 /* ---- dw = Gᵀ·E·G ---- */
 
-HZ_INLINE void filter_adjoint_block(hz__points e, real *taps) {
+HZ_INLINE void filter_adjoint_block(const form *f, hz__points e, real *taps) {
     for (int l = 0; l < HZ__LINE; l += LANES) {
-        vec rows[3][6];
-        for (int s = 0; s < 6; s++) {
-            vec column[6], out[3];
-            for (int r = 0; r < 6; r++) column[r] = load(e.data + (r * 6 + s) * e.point + l);
-            transform_filter_adjoint(column, out);
-            for (int r = 0; r < 3; r++) rows[r][s] = out[r];
+        vec rows[MOST_TAPS][MOST_FIELD];
+        for (int s = 0; s < f->field; s++) {
+            vec column[MOST_FIELD], out[MOST_TAPS];
+            for (int r = 0; r < f->field; r++) column[r] = load(e.data + (r * f->field + s) * e.point + l);
+            transform_filter_adjoint(f, column, out);
+            for (int r = 0; r < f->taps; r++) rows[r][s] = out[r];
         }
-        for (int r = 0; r < 3; r++) {
-            vec out[3];
-            transform_filter_adjoint(rows[r], out);
-            for (int s = 0; s < 3; s++) store(taps + (r * 3 + s) * HZ__LINE + l, out[s]);
+        for (int r = 0; r < f->taps; r++) {
+            vec out[MOST_TAPS];
+            transform_filter_adjoint(f, rows[r], out);
+            for (int s = 0; s < f->taps; s++) store(taps + (r * f->taps + s) * HZ__LINE + l, out[s]);
         }
     }
 }
 
-static void filter_adjoint(hz__points e, int64_t lanes, int64_t channels, float *dw, int64_t dw_stride) {
-    real taps[HZ__TAPS * HZ__LINE];
-    for (int64_t c = 0; c < channels; c++, e.data += e.pitch, dw += HZ__TAPS) {
-        filter_adjoint_block(e, taps);
+HZ_INLINE void filter_adjoint(const form *f, hz__points e, int64_t lanes, int64_t channels, float *dw,
+                              int64_t dw_stride) {
+    real taps[MOST_TAPS * MOST_TAPS * HZ__LINE];
+    const int all = f->taps * f->taps;
+    for (int64_t c = 0; c < channels; c++, e.data += e.pitch, dw += all) {
+        filter_adjoint_block(f, e, taps);
         for (int64_t l = 0; l < lanes; l++) {
-            for (int i = 0; i < HZ__TAPS; i++) dw[l * dw_stride + i] = taps[i * HZ__LINE + l];
+            for (int i = 0; i < all; i++) dw[l * dw_stride + i] = taps[i * HZ__LINE + l];
         }
     }
 }
@@ -366,7 +428,7 @@ HZ_INLINE void multiply_rows(const int rows, int64_t depth, const real *a, int64
                              const real *b, bool add, real *c, int64_t c_rs) {
     vec sum[MOST_ROWS][WIDTH];
     for (int i = 0; i < rows; i++) {
-        for (int j = 0; j < WIDTH; j++) sum[i][j] = add ? load(c + i * c_rs + j * LANES) : (vec){0};
+        for (int j = 0; j < WIDTH; j++) sum[i][j] = (vec){0};
     }
     for (int64_t p = 0; p < depth; p++, a += a_cs, b += PANEL) {
         vec row[WIDTH];
@@ -376,7 +438,10 @@ HZ_INLINE void multiply_rows(const int rows, int64_t depth, const real *a, int64
         }
     }
     for (int i = 0; i < rows; i++) {
-        for (int j = 0; j < WIDTH; j++) store(c + i * c_rs + j * LANES, sum[i][j]);
+        for (int j = 0; j < WIDTH; j++) {
+            real *to = c + i * c_rs + j * LANES;
+            store(to, add ? load(to) + sum[i][j] : sum[i][j]);
+        }
     }
 }
 
@@ -441,13 +506,69 @@ static void multiply(int64_t m, int64_t depth, const float *a, int64_t a_rs, int
     }
 }
 
-const hz__winograd_kernels HZ_KERNEL(winograd) = {
-    .cost = MULTIPLY_COST,
-    .panel = PANEL,
-    .input = input,
-    .filter = filter,
-    .output = output,
-    .output_adjoint = output_adjoint,
-    .filter_adjoint = filter_adjoint,
-    .multiply = multiply,
+/* ---- the forms: 3×3 and 5×5 ---- */
+
+static void input3(const hz__tile_grid *g, hz__readable x, int64_t lanes, int64_t t0, int64_t t1,
+                   hz__points v) {
+    input(&forms[0], g, x, lanes, t0, t1, v);
+}
+static void filter3(hz__readable w, int64_t lanes, int64_t channels, bool rotate, hz__points u) {
+    filter(&forms[0], w, lanes, channels, rotate, u);
+}
+static void output3(const hz__tile_grid *g, hz__points m, int64_t lanes, int64_t t0, int64_t t1,
+                    const float *bias, int64_t bias_stride, float *y, int64_t image_stride) {
+    output(&forms[0], g, m, lanes, t0, t1, bias, bias_stride, y, image_stride);
+}
+static void output_adjoint3(const hz__tile_grid *g, hz__readable dy, int64_t lanes, int64_t t0, int64_t t1,
+                            hz__points d) {
+    output_adjoint(&forms[0], g, dy, lanes, t0, t1, d);
+}
+static void filter_adjoint3(hz__points e, int64_t lanes, int64_t channels, float *dw, int64_t dw_stride) {
+    filter_adjoint(&forms[0], e, lanes, channels, dw, dw_stride);
+}
+
+static void input5(const hz__tile_grid *g, hz__readable x, int64_t lanes, int64_t t0, int64_t t1,
+                   hz__points v) {
+    input(&forms[1], g, x, lanes, t0, t1, v);
+}
+static void filter5(hz__readable w, int64_t lanes, int64_t channels, bool rotate, hz__points u) {
+    filter(&forms[1], w, lanes, channels, rotate, u);
+}
+static void output5(const hz__tile_grid *g, hz__points m, int64_t lanes, int64_t t0, int64_t t1,
+                    const float *bias, int64_t bias_stride, float *y, int64_t image_stride) {
+    output(&forms[1], g, m, lanes, t0, t1, bias, bias_stride, y, image_stride);
+}
+static void output_adjoint5(const hz__tile_grid *g, hz__readable dy, int64_t lanes, int64_t t0, int64_t t1,
+                            hz__points d) {
+    output_adjoint(&forms[1], g, dy, lanes, t0, t1, d);
+}
+static void filter_adjoint5(hz__points e, int64_t lanes, int64_t channels, float *dw, int64_t dw_stride) {
+    filter_adjoint(&forms[1], e, lanes, channels, dw, dw_stride);
+}
+
+const hz__winograd_kernels HZ_KERNEL(winograd)[2] = {
+    {
+        .field = 6,
+        .cost = MULTIPLY_COST,
+        .panel = PANEL,
+        .depth = 1 << 30,
+        .input = input3,
+        .filter = filter3,
+        .output = output3,
+        .output_adjoint = output_adjoint3,
+        .filter_adjoint = filter_adjoint3,
+        .multiply = multiply,
+    },
+    {
+        .field = 8,
+        .cost = MULTIPLY_COST,
+        .panel = PANEL,
+        .depth = 64,
+        .input = input5,
+        .filter = filter5,
+        .output = output5,
+        .output_adjoint = output_adjoint5,
+        .filter_adjoint = filter_adjoint5,
+        .multiply = multiply,
+    },
 };
