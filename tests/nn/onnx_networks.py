@@ -157,7 +157,7 @@ class Watched(nn.Module):
 
 
 def choose_modules(model, x, n, random):
-    """Names of n modules whose outputs are tensors, none of them the last one's."""
+    """Names of n modules whose outputs are tensors that depend on x, none of them the last one's."""
     shapes = {}
 
     def note(name):
@@ -167,11 +167,16 @@ def choose_modules(model, x, n, random):
         return hook
 
     hooks = [m.register_forward_hook(note(name)) for name, m in model.named_modules() if name]
+    x = x.clone().requires_grad_(True)
     last = model(x)
     for hook in hooks:
         hook.remove()
     fit = [k for k, y in shapes.items() if torch.is_tensor(y) and y is not last and y.dim() > 1 and y.shape[0] == 1]
-    return [fit[k] for k in sorted(random.choice(len(fit), min(n, len(fit)), replace=False))]
+    chosen = []
+    for k in random.permutation(len(fit)):
+        if len(chosen) < n and torch.autograd.grad(shapes[fit[k]].sum(), x, retain_graph=True, allow_unused=True)[0] is not None:
+            chosen.append(k)
+    return [fit[k] for k in sorted(chosen)]
 
 
 # ---- comparing
@@ -185,6 +190,8 @@ def distance(ours, theirs):
 def export(watched, x, path, opset, fold):
     names = ["scores"] + ["hidden/%d" % k for k in range(len(watched.names))]
     how = {"dynamo": False} if "dynamo" in torch.onnx.export.__code__.co_varnames else {}
+    if not fold:  # otherwise batch norm is folded before we see it
+        how["training"] = torch.onnx.TrainingMode.PRESERVE
     torch.onnx.export(watched, x, path, opset_version=opset, input_names=["pixels"], output_names=names,
                       dynamic_axes={"pixels": {0: "batch"}}, do_constant_folding=fold, **how)
 
@@ -248,7 +255,7 @@ def main():
     parser.add_argument("--opset", type=int, action="append")
     parser.add_argument("--units", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--no-folding", action="store_true", help="export without folding constants")
+    parser.add_argument("--no-folding", action="store_true", help="export without folding constants and batch norm")
     parser.add_argument("network", nargs="*")
     a = parser.parse_args()
     random, bad, n = np.random.default_rng(a.seed), 0, 0
