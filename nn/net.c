@@ -138,6 +138,10 @@ static const hz_tensor *get(hz_net *net, const char *name, const hz_tensor *shap
                             const hz_initial *how, double value) {
     hz_error err = {HZ_OK, ""};
     const full_name full = path_of(net, name);
+    if (shape->rank < 0 || shape->rank > HZ_MAX_RANK)
+        return hz_tape_fail(net->tape, HZ_ESHAPE, "parameter \"%s\" cannot have %d axes", full.s,
+                            shape->rank),
+               NULL;
     const hz_tensor *found = find(net, name);
     if (!found && net->params && all_known(shape->rank, shape->dim) && hz_tape_ok(net->tape, NULL)) {
         if (!(buffer ? hz_params_add_buffer(net->params, full.s, shape, value, &err)
@@ -156,16 +160,23 @@ static const hz_tensor *get(hz_net *net, const char *name, const hz_tensor *shap
     return NULL;
 }
 
+/* What is asked for. Strides are left out: of extents that are open or absurd there are none. */
+static hz_tensor wanted(hz_dtype dtype, int rank, const int64_t *dim) {
+    hz_tensor shape = {.dtype = dtype, .rank = rank};
+    for (int k = 0; k < rank && k < HZ_MAX_RANK; k++) shape.dim[k] = dim[k];
+    return shape;
+}
+
 hz_var hz_param_shaped(hz_net *net, const char *name, int rank, const int64_t *dim, const hz_initial *how) {
     const hz_dtype dtype = net->params ? hz_params_dtype(net->params) : HZ_F32;
-    const hz_tensor shape = hz_tensor_of(NULL, dtype, rank, dim);
+    const hz_tensor shape = wanted(dtype, rank, dim);
     const hz_tensor *value = get(net, name, &shape, false, how, 0);
     return value ? leaf(net, name, value) : hz_none(net->tape);
 }
 
 const hz_tensor *hz_buffer(hz_net *net, const char *name, hz_dtype dtype, int rank, const int64_t *dim,
                            double value) {
-    const hz_tensor shape = hz_tensor_of(NULL, dtype, rank, dim);
+    const hz_tensor shape = wanted(dtype, rank, dim);
     return get(net, name, &shape, true, NULL, value);
 }
 

@@ -347,6 +347,28 @@ def check_layer(folder, draw, draws):
     return good
 
 
+# ---- extents as in real networks, where sums are long and convolutions take other ways
+
+LARGE = (
+    ("linear out=500", nn.Linear(2048, 500), (16, 2048), 0),
+    ("conv1d out=128 kernel=9 pad=4", nn.Conv1d(64, 128, 9, padding=4), (4, 64, 100), 0),
+    ("conv2d out=128 kernel=3,3 pad=1,1", nn.Conv2d(128, 128, 3, padding=1), (2, 128, 14, 14), 0),
+    ("conv2d out=64 kernel=7,7 stride=2,2 pad=3,3", nn.Conv2d(3, 64, 7, 2, 3), (2, 3, 64, 64), 0),
+    ("conv2d out=128 kernel=3,3 pad=1,1 groups=128", nn.Conv2d(128, 128, 3, 1, 1, groups=128), (2, 128, 16, 16), 0),
+    ("conv_transpose2d out=64 kernel=3,3 pad=1,1", nn.ConvTranspose2d(128, 64, 3, 1, 1), (2, 128, 14, 14), 0),
+    ("batch_norm", nn.BatchNorm2d(8), (16, 8, 16, 16), 50),
+    ("layer_norm", nn.LayerNorm(768), (8, 16, 768), 10),
+)
+
+
+def check_large(folder, options, module, shape, mean):
+    good = True
+    for dtype in TOLERANCE:
+        good = check(folder, Case(options, module, (torch.randn(shape) + mean,)), dtype, True, False)[0] and good
+    print("%-5s %s, x %s" % ("ok" if good else "WRONG", options, list(shape)))
+    return good
+
+
 # ---- what is random: dropout in training, first values
 
 
@@ -408,6 +430,7 @@ def main():
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         good = [check_layer(folder, draw, draws) for draw in LAYERS] + [check_dropout(folder)]
+        good += [check_large(folder, *case) for case in LARGE]
         good += [check_first_values(folder, *case) for case in FIRST_VALUES]
     print("%d of %d agree" % (sum(good), len(good)))
     sys.exit(0 if all(good) else 1)

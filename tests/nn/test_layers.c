@@ -539,6 +539,10 @@ static hz_var two_actions(hz_net *net, hz_var x) {
 static hz_var uneven_residual(hz_net *net, hz_var x) {
     return hz_residual(net, "l", x, HZ_STAGES({.linear = &three}), NULL);
 }
+static hz_var nine_axes(hz_net *net, hz_var x) {
+    (void)x;
+    return hz_param_shaped(net, "l.weight", HZ_DIMS(1, 1, 1, 1, 1, 1, 1, 1, 1), NULL);
+}
 static hz_var no_activation(hz_net *net, hz_var x) {
     (void)net;
     return hz_activation(x, "rely");
@@ -569,6 +573,7 @@ Test(layers, say_what_is_wrong_and_where) {
          HZ_ESHAPE,
          {"l.weight", "9223372036854775807"}},
         {{"", negative_out, 2, {2, 3}, NULL, NULL, false}, HZ_ENOTFOUND, {"l.weight", "-2"}},
+        {{"", nine_axes, 1, {1}, NULL, NULL, false}, HZ_ESHAPE, {"\"l.weight\"", "9 axes"}},
         {{"", linear, 0, {0}, NULL, NULL, false}, HZ_ENOTFOUND, {"l.weight", "[4,-1]"}},
         {{"", embedding, 1, {2}, NULL, NULL, false}, HZ_ESHAPE, {"\"l\"", "f64"}},
         {{"", far_padding, 1, {2}, NULL, NULL, true},
