@@ -1,6 +1,7 @@
 /* max_pool2d_tmpl.c: maximum pooling of one plane, its adjoint, and the adjoint of that.
  *
- * Small windows are folded: the rows under a row of outputs become one, the maximum of each column; in it every element
+ * The commonest window, 2×2 in steps of two, shares no element with its neighbours and needs no positions: see pairs. Other
+ * small windows are folded: the rows under a row of outputs become one, the maximum of each column; in it every element
  * becomes the larger of itself and its neighbour to the right, kernel − 1 times. Larger windows are scanned tap by tap,
  * all outputs of a row at once. Either way a consumer is called with rows of maxima and their positions. Start at the
  * end.
@@ -11,6 +12,9 @@
 
 #include "tensor/kernels/pool2d.h"
 #include "tensor/kernels/template.h"
+
+/* Vectors are passed to functions that are inlined: how they would be is no matter. */
+#pragma GCC diagnostic ignored "-Wpsabi"
 
 /* An integer as wide as real, for positions in the (contiguous) plane: they are selected side by side with values. */
 #if defined(HZ_KERNEL_F32)
@@ -222,6 +226,83 @@ static void run(const call *t) {
         run_scan(t);
 }
 
+/* ---- pairs ---- */
+
+/* Windows a b over c d, next to each other and without padding. */
+static bool is_paired(const hz__window *w, const int64_t *x_s) {
+    bool paired = x_s[1] == 1 && w->out[1] >= 4;
+    for (int k = 0; k < 2; k++)
+        paired = paired && w->kernel[k] == 2 && w->stride[k] == 2 && w->dilation[k] == 1 && w->pad[k] == 0 &&
+                 2 * w->out[k] <= w->in[k];
+    return paired;
+}
+
+typedef real four __attribute__((vector_size(4 * sizeof(real))));
+typedef position mask __attribute__((vector_size(4 * sizeof(real))));
+
+/* Where b is larger than a, which comes before it; the first NaN is. */
+HZ_INLINE mask beats(four b, four a) {
+    return (b > a) | ((b != b) & (a == a));
+}
+
+HZ_INLINE four choose(mask m, four yes, four no) {
+    return (four)(((mask)yes & m) | ((mask)no & ~m));
+}
+
+/* Eight elements, the even ones and the odd ones; and back. */
+HZ_INLINE void load_pairs(const real *p, four *even, four *odd) {
+    four low, high;
+    memcpy(&low, p, sizeof low);
+    memcpy(&high, p + 4, sizeof high);
+    *even = __builtin_shufflevector(low, high, 0, 2, 4, 6);
+    *odd = __builtin_shufflevector(low, high, 1, 3, 5, 7);
+}
+HZ_INLINE void store_pairs(four even, four odd, real *p) {
+    const four low = __builtin_shufflevector(even, odd, 0, 4, 1, 5);
+    const four high = __builtin_shufflevector(even, odd, 2, 6, 3, 7);
+    memcpy(p, &low, sizeof low);
+    memcpy(p + 4, &high, sizeof high);
+}
+
+/* Four outputs, under the rows p and q. */
+HZ_INLINE void max_four(const real *p, const real *q, real *y) {
+    four a, b, c, d;
+    load_pairs(p, &a, &b);
+    load_pairs(q, &c, &d);
+    const four above = choose(beats(b, a), b, a), below = choose(beats(d, c), d, c);
+    const four most = choose(beats(below, above), below, above);
+    memcpy(y, &most, sizeof most);
+}
+
+/* The same, dy to where they are; rows of dx from p and q on. */
+HZ_INLINE void grad_four(const real *p, const real *q, const real *from, real *above, real *below) {
+    four a, b, c, d, dy;
+    memcpy(&dy, from, sizeof dy);
+    load_pairs(p, &a, &b);
+    load_pairs(q, &c, &d);
+    const mask right = beats(b, a), right_below = beats(d, c), m = (mask)dy;
+    const mask down = beats(choose(right_below, d, c), choose(right, b, a));
+    store_pairs((four)(m & ~down & ~right), (four)(m & ~down & right), above);
+    store_pairs((four)(m & down & ~right_below), (four)(m & down & right_below), below);
+}
+
+/* The last four outputs of a row once more rather than some one by one. */
+static void run_pairs(const call *c) {
+    const int64_t n = c->w->out[1], width = c->w->in[1];
+    for (int64_t oy = 0; oy < c->w->out[0]; oy++) {
+        const real *p = c->x + 2 * oy * c->x_s[0], *q = p + c->x_s[0];
+        real *to = c->to + (c->from ? 2 * oy * width : oy * n);
+        for (int64_t k = 0; k < n; k += 4) {
+            const int64_t i = hz__smaller(k, n - 4);
+            if (c->from)
+                grad_four(p + 2 * i, q + 2 * i, c->from + oy * c->from_s[0] + i, to + 2 * i,
+                          to + width + 2 * i);
+            else
+                max_four(p + 2 * i, q + 2 * i, to + i);
+        }
+    }
+}
+
 /* ---- the three functions ---- */
 
 static void max_row(const call *t, int64_t oy, int64_t ox, int64_t n, const real *m, const position *at,
@@ -236,7 +317,8 @@ static void max_row(const call *t, int64_t oy, int64_t ox, int64_t n, const real
 }
 
 static void max(const hz__window *w, const void *x, const int64_t *x_s, void *y) {
-    run(&(call){.w = w, .x = x, .x_s = x_s, .row = max_row, .to = y});
+    const call c = {.w = w, .x = x, .x_s = x_s, .row = max_row, .to = y};
+    (is_paired(w, x_s) ? run_pairs : run)(&c);
 }
 
 static void grad_row(const call *t, int64_t oy, int64_t ox, int64_t n, const real *m, const position *at,
@@ -250,15 +332,12 @@ static void grad_row(const call *t, int64_t oy, int64_t ox, int64_t n, const rea
 
 static void grad(const hz__window *w, const void *x, const int64_t *x_s, const void *dy, const int64_t *dy_s,
                  void *dx) {
-    memset(dx, 0, (size_t)(w->in[0] * w->in[1]) * sizeof(real));
-    run(&(call){.w = w,
-                .x = x,
-                .x_s = x_s,
-                .positions = true,
-                .row = grad_row,
-                .from = dy,
-                .from_s = dy_s,
-                .to = dx});
+    const call c = {
+        .w = w, .x = x, .x_s = x_s, .positions = true, .row = grad_row, .from = dy, .from_s = dy_s, .to = dx};
+    const bool paired = is_paired(w, x_s) && dy_s[1] == 1;
+    if (!paired || 2 * w->out[0] < w->in[0] || 2 * w->out[1] < w->in[1])
+        memset(dx, 0, (size_t)(w->in[0] * w->in[1]) * sizeof(real));
+    (paired ? run_pairs : run)(&c);
 }
 
 static void take_row(const call *t, int64_t oy, int64_t ox, int64_t n, const real *m, const position *at,

@@ -42,7 +42,8 @@ typedef struct hz__winograd_kernels {
     int64_t field; /* F: 6 for kernels 3×3, 8 for 5×5 */
     double cost;   /* of a multiply-add here, beside one of BLIS */
     int64_t panel; /* filters of a panel: one or two HZ__LINE */
-    int64_t depth; /* so many products, at the most, are summed at a stretch, and the sums then: the transforms of 5×5
+    int64_t
+        depth; /* so many products, at the most, are summed at a stretch, and the sums then: the transforms of 5×5
                     * magnify rounding errors */
 
     /* V: tiles [t0, t1), row 0 of v being tile t0; `lanes` channels from x on, up to HZ__LINE, into columns 0 … of v.

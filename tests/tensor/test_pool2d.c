@@ -96,12 +96,14 @@ static bool run_all(const hz_exec *ex, const operands *o, hz_error *err) {
 static hz_pool2d_geometry random_geometry(uint64_t *state, const int64_t *x, int64_t *y) {
     for (;;) {
         hz_pool2d_geometry g = {.count_padding = random_int(state, 0, 1)};
+        const bool halves = random_int(state, 0, 3) == 0; /* 2×2 in steps of two has a loop of its own */
         for (int axis = 0; axis < 2; axis++) {
             g.kernel[axis] = random_int(state, 1, 4);
             g.stride[axis] = random_int(state, 1, 3);
             g.dilation[axis] = random_int(state, 1, 2);
             g.pad_before[axis] = random_int(state, -1, 2);
             g.pad_after[axis] = random_int(state, -1, 2);
+            if (halves) g.kernel[axis] = g.stride[axis] = 2, g.dilation[axis] = 1, g.pad_before[axis] = 0;
             if (random_int(state, 0, 4) == 0) {
                 g.edge_lo[axis] = random_int(state, -3, 1);
                 g.edge_hi[axis] = x[2 + axis] + random_int(state, -1, 3);
@@ -206,6 +208,40 @@ Test(pool2d, a_tie_goes_to_the_first_maximum) {
     cr_assert(hz_max_pool2d_grad_map(&ex, &two_by_two, &tx, &tdy, &tdx, NULL));
     cr_assert(dx[0] == 5 && dx[1] == 0 && dx[2] == 0 && dx[3] == 0);
     hz_pool_free(ex.pool);
+}
+
+/* Every window of 2×2 that can be made of these: the first of the largest counts, and the first NaN of all. */
+static void check_pairs(hz_isa isa) {
+    enum { VALUES = 5, WINDOWS = VALUES * VALUES * VALUES * VALUES };
+    static const float value[VALUES] = {-INFINITY, -1, 0, 1, NAN};
+    static float x[2][2 * WINDOWS], y[WINDOWS], dy[WINDOWS], dx[2][2 * WINDOWS];
+    for (int i = 0; i < WINDOWS; i++) {
+        for (int k = 0, rest = i; k < 4; k++, rest /= VALUES) x[k / 2][2 * i + k % 2] = value[rest % VALUES];
+        dy[i] = (float)(i + 1);
+    }
+    const hz_exec ex = exec_of(isa, 1);
+    const hz_tensor tx = hz_tensor_of(x, HZ_F32, HZ_DIMS(1, 1, 2, 2 * WINDOWS));
+    const hz_tensor tdx = hz_tensor_of(dx, HZ_F32, HZ_DIMS(1, 1, 2, 2 * WINDOWS));
+    const hz_tensor ty = hz_tensor_of(y, HZ_F32, HZ_DIMS(1, 1, 1, WINDOWS));
+    const hz_tensor tdy = hz_tensor_of(dy, HZ_F32, HZ_DIMS(1, 1, 1, WINDOWS));
+    cr_assert(hz_max_pool2d_map(&ex, &two_by_two, &tx, &ty, NULL) &&
+              hz_max_pool2d_grad_map(&ex, &two_by_two, &tx, &tdy, &tdx, NULL));
+    for (int i = 0; i < WINDOWS; i++) {
+        int top = 0;
+        for (int k = 1; k < 4; k++) {
+            const float now = x[k / 2][2 * i + k % 2], most = x[top / 2][2 * i + top % 2];
+            if (now > most || (isnan(now) && !isnan(most))) top = k;
+        }
+        const float most = x[top / 2][2 * i + top % 2];
+        cr_assert(y[i] == most || (isnan(y[i]) && isnan(most)), "window %d: %g", i, y[i]);
+        for (int k = 0; k < 4; k++)
+            cr_assert_eq(dx[k / 2][2 * i + k % 2], k == top ? dy[i] : 0, "window %d", i);
+    }
+    hz_pool_free(ex.pool);
+}
+
+Test(pool2d, every_pair_of_pairs_has_its_first_maximum) {
+    for (hz_isa isa = HZ_ISA_C; isa <= hz_isa_resolve(HZ_ISA_AUTO); isa++) check_pairs(isa);
 }
 
 Test(pool2d, minus_infinity_can_be_a_maximum) {
