@@ -353,6 +353,7 @@ LARGE = (
     ("linear out=500", nn.Linear(2048, 500), (16, 2048), 0),
     ("conv1d out=128 kernel=9 pad=4", nn.Conv1d(64, 128, 9, padding=4), (4, 64, 100), 0),
     ("conv2d out=128 kernel=3,3 pad=1,1", nn.Conv2d(128, 128, 3, padding=1), (2, 128, 14, 14), 0),
+    ("conv2d out=64 kernel=5,5 pad=2,2", nn.Conv2d(128, 64, 5, padding=2), (2, 128, 14, 14), 0),
     ("conv2d out=64 kernel=7,7 stride=2,2 pad=3,3", nn.Conv2d(3, 64, 7, 2, 3), (2, 3, 64, 64), 0),
     ("conv2d out=128 kernel=3,3 pad=1,1 groups=128", nn.Conv2d(128, 128, 3, 1, 1, groups=128), (2, 128, 16, 16), 0),
     ("conv_transpose2d out=64 kernel=3,3 pad=1,1", nn.ConvTranspose2d(128, 64, 3, 1, 1), (2, 128, 14, 14), 0),
