@@ -195,6 +195,64 @@ hz_var hz_layer_prelu(hz_net *net, const char *layer, hz_var x, const hz_prelu_l
 hz_var hz_activation(hz_var x, const char *name);
 const char *hz_activation_name(int k);
 
+/* ---- sequences ---- */
+
+/* Recurrent layers over x (L, N, in), L ≥ 1 steps of N sequences → (L, N, H), the state after every step; with batch_first
+ * (N, L, …); of one sequence alone (L, …), as are its states. Parameters, for each layer k and, where it runs backwards,
+ * "_reverse": weight_ih_lk (G·H, in), weight_hh_lk (G·H, H), bias_ih_lk and bias_hh_lk (G·H), of G gates in PyTorch's order.
+ * First values: uniform in ±1/√H. The steps are recorded one by one, so that any of them can be differentiated. */
+typedef struct hz_recurrent_layer {
+    int64_t hidden;     /* H */
+    int layers;         /* one upon the other; 0: 1 */
+    bool bidirectional; /* results side by side, forwards first: (L, N, 2H) */
+    bool batch_first, no_bias;
+    bool relu;      /* of hz_layer_rnn: instead of tanh */
+    double dropout; /* between layers, in training: as hz_layer_dropout */
+    /* The state (layers · directions, N, H), forwards first; of LSTMs h and c. What these point to is where it begins (the
+     * inert variable: zeros) and, on return, where it ended. NULL: it begins with zeros, its end is not wanted. */
+    hz_var *h, *c;
+} hz_recurrent_layer;
+
+/* h′ = tanh(W_ih·x + b_ih + W_hh·h + b_hh) */
+hz_var hz_layer_rnn(hz_net *net, const char *layer, hz_var x, const hz_recurrent_layer *l);
+
+/* Gates i, f, g, o: c′ = σ(f)·c + σ(i)·tanh(g), h′ = σ(o)·tanh(c′) (Hochreiter & Schmidhuber 1997; Gers et al. 2000) */
+hz_var hz_layer_lstm(hz_net *net, const char *layer, hz_var x, const hz_recurrent_layer *l);
+
+/* Gates r, z, n: n = tanh(W·x + b_ih + σ(r)·(W·h + b_hh)), h′ = (1 − σ(z))·n + σ(z)·h (Cho et al. 2014) */
+hz_var hz_layer_gru(hz_net *net, const char *layer, hz_var x, const hz_recurrent_layer *l);
+
+/* softmax(q·kᵀ/√(E/heads) + mask)·v for each head (Vaswani et al. 2017): query (L, N, E), key (S, N, …), value (S, N, …) →
+ * (L, N, E); with batch_first (N, L, …); of one sequence alone (L, …). The weights, (N, heads, L, S), are on the tape as
+ * "LAYER.weights". Parameters in_proj_weight (3E, E), or, where keys or values have another width than queries,
+ * q_proj_weight (E, E), k_proj_weight, v_proj_weight; in_proj_bias (3E), out_proj.weight (E, E), out_proj.bias (E). First
+ * values: Xavier's, of out_proj uniform in ±1/√E; biases zeros.
+ *
+ * A mask of u8 is 1 where a key must not be looked at; one of floats is added to the scores. A query that may look at no key
+ * gets NaN. */
+typedef struct hz_attention_layer {
+    int64_t heads; /* divides E; 0: 1 */
+    bool batch_first, no_bias;
+    bool causal;    /* query i looks at keys 0 … i only */
+    hz_var mask;    /* (L, S) or (N·heads, L, S); zero: none */
+    hz_var padding; /* (N, S), the same for all queries; zero: none */
+    double dropout; /* of the weights, in training */
+} hz_attention_layer;
+hz_var hz_layer_attention(hz_net *net, const char *layer, hz_var query, hz_var key, hz_var value,
+                          const hz_attention_layer *l);
+
+/* Attention of x to itself, then two linear maps for each position, both around a residual connection: x → x of the same
+ * shape. Layers self_attn, linear1 (to `feedforward` and an activation), linear2, norm1, norm2: PyTorch's
+ * TransformerEncoderLayer; causal and norm_first, it is the block of GPT-2. */
+typedef struct hz_transformer_layer {
+    int64_t feedforward;
+    hz_attention_layer attention; /* dropout: of the results, too; no_bias: of none of the layers */
+    bool norm_first;              /* x + f(norm(x)); otherwise norm(x + f(x)) */
+    bool gelu;                    /* instead of ReLU */
+    double eps;                   /* of the norms */
+} hz_transformer_layer;
+hz_var hz_layer_transformer(hz_net *net, const char *layer, hz_var x, const hz_transformer_layer *l);
+
 /* ---- noise ---- */
 
 /* In training, zero with probability p, the rest times 1/(1 − p); otherwise x itself. No parameters. */

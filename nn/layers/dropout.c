@@ -4,6 +4,6 @@
 #include "nn/layers.h"
 
 hz_var hz_layer_dropout(hz_net *net, const char *layer, hz_var x, double p) {
-    if (!net->training || !hz_ok(x)) return x;
+    if (!net->training || p == 0 || !hz_ok(x)) return x;
     return hz_name(hz_dropout(x, p, hz_net_seed(net, layer)), layer);
 }

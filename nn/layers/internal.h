@@ -26,6 +26,10 @@ int64_t hz__share(hz_net *net, int64_t n, int64_t groups);
 void hz__weight_bias(hz_net *net, int rank, const int64_t *dim, int64_t n, bool no_bias, hz_var *weight,
                      hz_var *bias);
 
+/* A parameter that is not wanted (none), or that files may lack: then it is the inert variable. A store makes it. */
+hz_var hz__optional(hz_net *net, const char *name, int rank, const int64_t *dim, bool none,
+                    const hz_initial *how);
+
 /* Parameters "weight" (ones) and "bias" (zeros) of a normalisation of this shape, inert if not wanted or if a file has
  * none. */
 hz_var hz__gamma(hz_net *net, int rank, const int64_t *dim, bool none);
@@ -40,5 +44,18 @@ typedef struct hz__running_norm {
     bool counts; /* the batches, in num_batches_tracked */
 } hz__running_norm;
 hz_var hz__layer_running_norm(hz_net *net, const char *layer, hz_var x, const hz__running_norm *o);
+
+/* What goes on in one step of a recurrent layer: x = W_ih·x + b_ih and u = W_hh·h + b_hh, (1, N, gates·H), take the state h, and
+ * c where it has one, (1, N, H), to the next. */
+typedef struct hz__cell {
+    int gates;
+    bool has_c;
+    void (*step)(hz_var x, hz_var u, hz_var *h, hz_var *c);
+} hz__cell;
+hz_var hz__layer_recurrent(hz_net *net, const char *layer, hz_var x, const hz__cell *cell,
+                           const hz_recurrent_layer *l);
+
+/* Gates first … first + count − 1 of as many as `all` has widths of h. */
+hz_var hz__gates(hz_var all, hz_var h, int first, int count);
 
 #endif

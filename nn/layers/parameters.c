@@ -27,9 +27,8 @@ int64_t hz__share(hz_net *net, int64_t n, int64_t groups) {
 
 /* ---- parameters ---- */
 
-/* Of a parameter that files may lack: what a store would make. */
-static hz_var optional(hz_net *net, const char *name, int rank, const int64_t *dim, bool none,
-                       const hz_initial *how) {
+hz_var hz__optional(hz_net *net, const char *name, int rank, const int64_t *dim, bool none,
+                    const hz_initial *how) {
     if (none) return hz_none(net->tape);
     if (!net->params) return hz_param_optional(net, name);
     return hz_param_shaped(net, name, rank, dim, how);
@@ -42,13 +41,13 @@ void hz__weight_bias(hz_net *net, int rank, const int64_t *dim, int64_t n, bool 
     const double bound = fan_in > 0 ? 1 / sqrt(fan_in) : 0;
     const hz_initial how = {.kind = HZ_INITIAL_UNIFORM, .a = -bound, .b = bound};
     *weight = hz_param_shaped(net, "weight", rank, dim, &how);
-    *bias = optional(net, "bias", HZ_DIMS(n), no_bias, &how);
+    *bias = hz__optional(net, "bias", HZ_DIMS(n), no_bias, &how);
 }
 
 hz_var hz__gamma(hz_net *net, int rank, const int64_t *dim, bool none) {
-    return optional(net, "weight", rank, dim, none, &(hz_initial){.a = 1});
+    return hz__optional(net, "weight", rank, dim, none, &(hz_initial){.a = 1});
 }
 
 hz_var hz__beta(hz_net *net, int rank, const int64_t *dim, bool none) {
-    return optional(net, "bias", rank, dim, none, NULL);
+    return hz__optional(net, "bias", rank, dim, none, NULL);
 }

@@ -14,7 +14,7 @@
 #include "nn/hzero.h"
 #include "options.h"
 
-enum { INPUTS = 4, OUTPUTS = 4, RESULTS = 128 };
+enum { INPUTS = 5, OUTPUTS = 4, RESULTS = 128 };
 
 /* ---- the layers ---- */
 
@@ -170,6 +170,51 @@ static void dropout(hz_net *net, const hz_var *x, const char *o, hz_var *y) {
     y[0] = hz_layer_dropout(net, "layer", x[0], option(o, "p"));
 }
 
+static void recurrent(hz_net *net, const hz_var *x, const char *o, hz_var *y) {
+    const bool lstm = is(o, "lstm"), given = option(o, "given") != 0;
+    hz_var h = given ? x[1] : hz_none(net->tape), c = given ? x[2] : hz_none(net->tape);
+    const hz_recurrent_layer l = {.hidden = option_int(o, "hidden"),
+                                  .layers = (int)option(o, "layers"),
+                                  .bidirectional = option(o, "bidirectional") != 0,
+                                  .batch_first = option(o, "batch_first") != 0,
+                                  .no_bias = option(o, "no_bias") != 0,
+                                  .relu = option(o, "relu") != 0,
+                                  .h = &h,
+                                  .c = &c};
+    y[0] = (lstm ? hz_layer_lstm : is(o, "gru") ? hz_layer_gru : hz_layer_rnn)(net, "layer", x[0], &l);
+    y[1] = h;
+    if (lstm) y[2] = c;
+}
+
+/* Inputs from number k on are the mask and the padding, where they are told to be given. */
+static hz_attention_layer attention_opts(const hz_var *x, const char *o, int k) {
+    const bool mask = option(o, "mask") != 0, padding = option(o, "padding") != 0;
+    hz_attention_layer l = {.heads = option_int(o, "heads"),
+                            .batch_first = option(o, "batch_first") != 0,
+                            .no_bias = option(o, "no_bias") != 0,
+                            .causal = option(o, "causal") != 0};
+    if (mask) l.mask = x[k];
+    if (padding) l.padding = x[k + mask];
+    return l;
+}
+
+/* Of self, key or value: the one input, two, or three. */
+static void attention(hz_net *net, const hz_var *x, const char *o, hz_var *y) {
+    const int n = (int)option(o, "inputs");
+    const hz_attention_layer l = attention_opts(x, o, n);
+    y[0] = hz_layer_attention(net, "layer", x[0], x[n > 1], x[n - 1], &l);
+    y[1] = hz_lookup(net->tape, "layer.weights");
+}
+
+static void transformer(hz_net *net, const hz_var *x, const char *o, hz_var *y) {
+    const hz_transformer_layer l = {.feedforward = option_int(o, "feedforward"),
+                                    .attention = attention_opts(x, o, 1),
+                                    .norm_first = option(o, "norm_first") != 0,
+                                    .gelu = option(o, "gelu") != 0,
+                                    .eps = option(o, "eps")};
+    y[0] = hz_layer_transformer(net, "layer", x[0], &l);
+}
+
 static const struct {
     const char *name;
     void (*record)(hz_net *net, const hz_var *x, const char *o, hz_var *y);
@@ -189,6 +234,11 @@ static const struct {
     {"activation", activation},
     {"pool", pool},
     {"network", network},
+    {"rnn", recurrent},
+    {"lstm", recurrent},
+    {"gru", recurrent},
+    {"attention", attention},
+    {"transformer", transformer},
 };
 
 /* ---- one pass ---- */
@@ -242,7 +292,7 @@ static bool is_float(hz_var x) {
 
 /* Outputs, and gradients in the inputs. */
 static bool keep_inputs(results *r, const pass *p, hz_error *err) {
-    static const char *const digit[] = {"0", "1", "2", "3"};
+    static const char *const digit[] = {"0", "1", "2", "3", "4"};
     for (int k = 0; k < OUTPUTS; k++) keep(r, "y", digit[k], p->y[k]);
     for (int k = 0; k < INPUTS; k++)
         if (is_float(p->x[k])) keep(r, "dx", digit[k], hz_grad1(p->loss, p->x[k], NULL));

@@ -238,8 +238,134 @@ def dropout():
     return Case(spell("dropout", p=p), nn.Dropout(p), (torch.randn(batch(), some(1, 9)),))
 
 
+# ---- sequences
+
+
+def sequence(steps, n, width, batch_first, unbatched):
+    return torch.randn((steps, width) if unbatched else (n, steps, width) if batch_first else (steps, n, width))
+
+
+def flat_state(kind):
+    """A recurrent module whose forward takes the state as arguments of its own."""
+    class Flat(kind):
+        def forward(self, x, *state):
+            return super().forward(x, (state if kind is nn.LSTM else state[0]) if state else None)
+
+    return Flat
+
+
+def recurrent(name, kind, relu=False):
+    width, hidden, layers, n = some(1, 5), some(1, 5), some(1, 3), some(1, 4)
+    both, first, bias, given, unbatched = flag(), flag(), flag(), flag(), some(0, 4) == 0
+    how = {"nonlinearity": "relu"} if relu else {}
+    module = flat_state(kind)(width, hidden, layers, bias=bias, batch_first=first, bidirectional=both, **how)
+    inputs = [sequence(some(1, 6), n, width, first, unbatched)]
+    for _ in range((2 if kind is nn.LSTM else 1) if given else 0):
+        state = torch.randn(layers * (2 if both else 1), n, hidden)
+        inputs.append(state[:, 0].contiguous() if unbatched else state)
+    options = dict(hidden=hidden, layers=layers, bidirectional=both, batch_first=first, no_bias=not bias, relu=relu,
+                   given=given)
+    return Case(spell(name, **options), module, tuple(inputs))
+
+
+def rnn():
+    return recurrent("rnn", nn.RNN, flag())
+
+
+def lstm():
+    return recurrent("lstm", nn.LSTM)
+
+
+def gru():
+    return recurrent("gru", nn.GRU)
+
+
+def masks(queries, keys, n, heads):
+    """A mask of one of four kinds or none, and padding or none. Every query may look at key 0."""
+    kind = random.choice(("none", "bool", "float", "bool each", "float each"))
+    shape = (n * heads, queries, keys) if "each" in kind else (queries, keys)
+    mask = None if kind == "none" else torch.randn(shape) if "float" in kind else (torch.rand(shape) < 0.4).byte()
+    if "bool" in kind:
+        mask[..., 0] = 0
+    padding = (torch.rand(n, keys) < 0.4).byte() if flag() else None
+    if padding is not None:
+        padding[:, 0] = 0
+    return mask, padding
+
+
+def as_bool(mask):
+    return mask.bool() if mask is not None and mask.dtype == torch.uint8 else mask
+
+
+def with_causal(mask, causal, queries, keys):
+    """The mask of PyTorch's call."""
+    if not causal:
+        return as_bool(mask)
+    later = torch.ones(queries, keys).triu(1).bool()
+    if mask is None:
+        return later
+    return as_bool(mask) | later if mask.dtype == torch.uint8 else mask.masked_fill(later, float("-inf"))
+
+
+class Attention(nn.MultiheadAttention):
+    """Takes its one, two or three inputs, then a mask and padding."""
+    inputs, causal, mask, padding = 1, False, False, False
+
+    def forward(self, *given):
+        x, rest = list(given[:self.inputs]), list(given[self.inputs:])
+        mask = rest.pop(0) if self.mask else None
+        padding = rest.pop(0) if self.padding else None
+        q, k, v = x[0], x[len(x) > 1], x[-1]
+        steps = [t.shape[0 if t.dim() == 2 or not self.batch_first else 1] for t in (q, k)]
+        y, weights = super().forward(q, k, v, key_padding_mask=as_bool(padding), average_attn_weights=False,
+                                     attn_mask=with_causal(mask, self.causal, *steps))
+        return y, weights.unsqueeze(0) if q.dim() == 2 else weights
+
+
+def attention():
+    heads, n, inputs = some(1, 3), some(1, 3), some(1, 3)
+    width, first, bias, causal, unbatched = heads * some(1, 4), flag(), flag(), flag(), some(0, 4) == 0
+    apart = inputs > 1 and flag()
+    queries = some(1, 5)
+    keys = queries if inputs == 1 else some(1, 5)
+    widths = [width] + [some(1, 6) if apart else width for _ in range(inputs - 1)]
+    n = 1 if unbatched else n
+    # Small, so that no weight comes near 1, where its gradient is the difference of equal numbers.
+    x = [0.5 * sequence(keys if k else queries, n, w, first, unbatched) for k, w in enumerate(widths)]
+    mask, padding = (None, None) if unbatched else masks(queries, keys, n, heads)
+    module = Attention(width, heads, bias=bias, batch_first=first, kdim=widths[inputs > 1], vdim=widths[-1])
+    module.inputs, module.causal, module.mask, module.padding = inputs, causal, mask is not None, padding is not None
+    options = dict(heads=heads, inputs=inputs, causal=causal, batch_first=first, no_bias=not bias, mask=module.mask,
+                   padding=module.padding)
+    return Case(spell("attention", **options), module, tuple(x + [m for m in (mask, padding) if m is not None]))
+
+
+class Transformer(nn.TransformerEncoderLayer):
+    causal, mask, padding = False, False, False
+
+    def forward(self, x, *rest):
+        rest = list(rest)
+        mask = rest.pop(0) if self.mask else None
+        padding = rest.pop(0) if self.padding else None
+        steps = x.shape[0 if x.dim() == 2 or not self.self_attn.batch_first else 1]
+        return super().forward(x, with_causal(mask, self.causal, steps, steps), as_bool(padding))
+
+
+def transformer():
+    heads, n, steps, first, causal, norm_first, gelu = some(1, 3), some(1, 3), some(1, 5), flag(), flag(), flag(), flag()
+    width, feedforward, eps = heads * some(4, 6), some(4, 9), random.choice((1e-5, 0.01))
+    mask, padding = masks(steps, steps, n, heads)
+    module = Transformer(width, heads, feedforward, 0.0, "gelu" if gelu else "relu", eps, first, norm_first)
+    module.causal, module.mask, module.padding = causal, mask is not None, padding is not None
+    options = dict(heads=heads, feedforward=feedforward, causal=causal, batch_first=first, norm_first=norm_first, gelu=gelu,
+                   eps=eps, mask=module.mask, padding=module.padding)
+    x = sequence(steps, n, width, first, False)
+    return Case(spell("transformer", **options), module, tuple([x] + [m for m in (mask, padding) if m is not None]))
+
+
 LAYERS = (linear, embedding, conv1d, conv2d, conv_transpose1d, conv_transpose2d, batch_norm, instance_norm, layer_norm,
-          group_norm, prelu, dropout, activation, pool, network)
+          group_norm, prelu, dropout, activation, pool, network,
+          rnn, lstm, gru, attention, transformer)
 
 # ---- PyTorch's side
 
@@ -398,6 +524,10 @@ FIRST_VALUES = (
     ("instance_norm affine=1 running=1", nn.InstanceNorm2d(7, 1e-5, 0.1, True, True), torch.zeros(1, 7, 1, 1)),
     ("layer_norm axes=2", nn.LayerNorm((3, 4)), torch.zeros(1, 3, 4)),
     ("group_norm groups=2", nn.GroupNorm(2, 6), torch.zeros(1, 6, 4)),
+    ("lstm hidden=50 layers=2 bidirectional=1", nn.LSTM(30, 50, 2, bidirectional=True), torch.zeros(1, 1, 30)),
+    ("gru hidden=50", nn.GRU(30, 50), torch.zeros(1, 1, 30)),
+    ("attention heads=4 inputs=1", Attention(60, 4), torch.zeros(1, 1, 60)),
+    ("transformer heads=4 feedforward=90", Transformer(60, 4, 90), torch.zeros(1, 1, 60)),
 )
 
 
