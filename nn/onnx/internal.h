@@ -227,8 +227,8 @@ hz_var hz__number(hz_var x, double value);
 
 /* ---- the tables ---- */
 
-extern const hz__family hz__onnx_activations, hz__onnx_attention, hz__onnx_conv, hz__onnx_index,
-    hz__onnx_linear, hz__onnx_logic, hz__onnx_loss, hz__onnx_math, hz__onnx_norm, hz__onnx_pool,
-    hz__onnx_recurrent, hz__onnx_reduce, hz__onnx_resize, hz__onnx_shape;
+extern const hz__family hz__onnx_activations, hz__onnx_attention, hz__onnx_conv, hz__onnx_grid,
+    hz__onnx_index, hz__onnx_linear, hz__onnx_logic, hz__onnx_loss, hz__onnx_math, hz__onnx_norm,
+    hz__onnx_pool, hz__onnx_recurrent, hz__onnx_reduce, hz__onnx_resize, hz__onnx_shape;
 
 #endif

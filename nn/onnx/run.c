@@ -14,9 +14,9 @@
 /* ---- the tables ---- */
 
 static const hz__family *const families[] = {
-    &hz__onnx_activations, &hz__onnx_attention, &hz__onnx_conv,   &hz__onnx_index, &hz__onnx_linear,
-    &hz__onnx_logic,       &hz__onnx_loss,      &hz__onnx_math,   &hz__onnx_norm,  &hz__onnx_pool,
-    &hz__onnx_recurrent,   &hz__onnx_reduce,    &hz__onnx_resize, &hz__onnx_shape,
+    &hz__onnx_activations, &hz__onnx_attention, &hz__onnx_conv,   &hz__onnx_grid,   &hz__onnx_index,
+    &hz__onnx_linear,      &hz__onnx_logic,     &hz__onnx_loss,   &hz__onnx_math,   &hz__onnx_norm,
+    &hz__onnx_pool,        &hz__onnx_recurrent, &hz__onnx_reduce, &hz__onnx_resize, &hz__onnx_shape,
 };
 
 static bool covers(const hz__mapping *m, const char *type, int opset) {

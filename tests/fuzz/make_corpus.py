@@ -123,6 +123,8 @@ def seeds():
     yield "attention", model([node("Attention x x x m > a k v w", is_causal=1, softcap=2.0), node("RotaryEmbedding a c s > y", interleaved=1)],
                              parameters=[tensor("m", [0.5] * 4), tensor("c", [0.6] * 8, [1, 4, 2]), tensor("s", [0.8] * 8, [1, 4, 2])],
                              opset=23)
+    yield "grid", model([node("AffineGrid t e > g", align_corners=1), node("GridSample x g > y", mode="cubic", padding_mode="reflection")],
+                        parameters=[tensor("t", [1.0, 0.2, 0.1, -0.3, 0.9, 0.0], [1, 2, 3]), ints("e", 1, 2, 3, 5)], opset=20)
     yield "expand", model([node("ConstantOfShape s > c"), node("Expand c e > f"), node("Tile f r > g"), node("Mul g x > y")], (1, 1),
                           [ints("s", 2, 1), ints("e", 2, 3), ints("r", 1, 2)])
     yield "range", model([node("Range a b c > r"), node("Cast r > f", to=1), node("Add f x > y")], (1,),

@@ -152,6 +152,48 @@ Test(onnx_ops, a_vector_of_zeros_has_no_direction) {
     assert_gives(&m, 1, 0, HZ_DIMS(2, 2), (const double[]){0.6, 0.8, NAN, NAN});
 }
 
+/* An image of 2 × 3 read where theta takes its points: `x` scales the columns, `shift` moves them. */
+static model_file transformer_model(float x, float shift, const char *padding) {
+    static const float image[] = {1, 2, 3, 4, 5, 6};
+    static const int64_t size[] = {1, 1, 2, 3};
+    const float theta[] = {x, 0, shift, 0, 1, 0};
+    model_file m = model_new(20);
+    model_parameter(&m, "image", FLOAT, HZ_DIMS(1, 1, 2, 3), image, sizeof image);
+    model_parameter(&m, "theta", FLOAT, HZ_DIMS(1, 2, 3), theta, sizeof theta);
+    model_parameter(&m, "size", INT64, HZ_DIMS(4), size, sizeof size);
+    set_int(model_node(&m, "AffineGrid", "grid", "theta size", "grid"), "align_corners", 1);
+    Onnx__NodeProto *n = model_node(&m, "GridSample", "sample", "image grid", "y");
+    Onnx__AttributeProto *mode = node_attribute(n, "padding_mode");
+    set_int(n, "align_corners", 1);
+    mode->has_s = 1, mode->s.data = (uint8_t *)text(padding), mode->s.len = strlen(padding);
+    model_output(&m, "y");
+    return m;
+}
+
+Test(onnx_ops, a_spatial_transformer_moves_and_mirrors_an_image) {
+    model_file same = transformer_model(1, 0, "zeros"), mirrored = transformer_model(-1, 0, "zeros"),
+               half = transformer_model(1, 0.5F, "zeros"), back = transformer_model(1, 1, "reflection"),
+               edge = transformer_model(1, -1e30F, "border");
+    assert_gives(&same, 1, 0, HZ_DIMS(1, 1, 2, 3), (const double[]){1, 2, 3, 4, 5, 6});
+    assert_gives(&mirrored, 1, 0, HZ_DIMS(1, 1, 2, 3), (const double[]){3, 2, 1, 6, 5, 4});
+    assert_gives(&half, 1, 0, HZ_DIMS(1, 1, 2, 3), (const double[]){1.5, 2.5, 1.5, 4.5, 5.5, 3});
+    assert_gives(&back, 1, 0, HZ_DIMS(1, 1, 2, 3), (const double[]){2, 3, 2, 5, 6, 5});
+    assert_gives(&edge, 1, 0, HZ_DIMS(1, 1, 2, 3), (const double[]){1, 1, 1, 4, 4, 4});
+}
+
+Test(onnx_ops, positions_that_are_no_numbers_are_survived) {
+    static const char *const paddings[] = {"zeros", "border", "reflection"};
+    for (int k = 0; k < 3; k++) {
+        hz_var y;
+        model_file infinite = transformer_model(INFINITY, 0, paddings[k]),
+                   nan = transformer_model(NAN, 0, paddings[k]);
+        hz_tape_free(run_model(&infinite, &y));
+        hz_tape *t = run_model(&nan, &y);
+        cr_assert(isnan(hz_get_flat(hz_value(y), 0)), "%s", paddings[k]);
+        hz_tape_free(t);
+    }
+}
+
 /* ---- the light networks: the zoo's graphs with weights that are one number each ---- */
 
 static const char *const zoo[] = {"bvlc_alexnet", "densenet121", "inception_v1", "inception_v2", "resnet50",
