@@ -107,6 +107,8 @@ static bool begin_state(const pass *p, hz_tensor like, const char *what, const h
 
 static void end_state(const pass *p, const hz_var *each, hz_var *wanted) {
     if (!wanted) return;
+    *wanted = hz_none(p->net->tape);
+    if (!hz_tape_ok(p->net->tape, NULL)) return;
     *wanted = hz_concat(each, p->layers * p->directions, 0);
     if (p->unbatched) *wanted = hz_squeeze(*wanted, HZ_AXIS(1));
 }
