@@ -54,5 +54,6 @@ sources '*.c' | grep -v '/kernels/' | xargs awk '
 
 # 6. the scripts
 sources '*.sh' .ci/run | xargs shellcheck -x 2>&1 | expect_none "shellcheck"
+sources '*.py' | xargs -r pyflakes3 2>&1 | expect_none "pyflakes"
 
 [ ! -s "$faults" ]

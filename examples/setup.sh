@@ -33,6 +33,7 @@ ci     libomp-14-dev       its OpenMP
 ci     libclang-rt-14-dev  its sanitizers
 ci     clang-format        style
 ci     shellcheck          style of the scripts
+ci     pyflakes3           the same of those in Python
 ci     valgrind            memory errors the sanitizers do not see
 ci     python3-torch       the oracle of tests/nn/oracle.py, which is skipped without it
 ci     python3-torchvision the networks of tests/nn/onnx_networks.py, likewise

@@ -32,6 +32,7 @@ static const struct group {
     {"overhead", "cost of an op on one number", bench_overhead},
     {"elem", "elementwise ops, reductions, normalisation", bench_elem},
     {"guided", "saliency with another rule at every ReLU", bench_guided},
+    {"memory", "peak memory of the class score's gradient", bench_memory},
     {"field", "one early unit in images of three sizes: must not grow with the image", bench_field},
 };
 enum { GROUPS = sizeof groups / sizeof groups[0] };
@@ -130,6 +131,7 @@ static void print_line(const bench *b, const workload *w, const timing *s) {
     printf("{\"group\": \"%s\", \"name\": \"%s\", \"threads\": %d", b->group, w->name, b->threads);
     printf(", \"med_ms\": %.5f, \"min_ms\": %.5f, \"reps\": %d", s->median * 1e3, s->best * 1e3, s->readings);
     if (b->tag) printf(", \"tag\": \"%s\"", b->tag);
+    if (b->isa != HZ_ISA_AUTO) printf(", \"isa\": \"%s\"", hz_isa_name(b->isa));
     if (b->cpu_time) printf(", \"clock\": \"cpu\"");
     print_rate("gflops", "best", 1e-9, w->flops, true, s);
     print_rate("ns_per_elem", "min", 1e9, w->elements, false, s);
@@ -149,7 +151,7 @@ void bench_run(bench *b, const workload *w) {
         return;
     }
     hz_error err = {HZ_ENOMEM, "no memory for a tape"};
-    hz_tape *t = hz_tape_new(&(hz_tape_opts){.threads = b->threads, .winograd = !b->exact});
+    hz_tape *t = hz_tape_new(&(hz_tape_opts){.threads = b->threads, .isa = b->isa, .winograd = !b->exact});
     timing s = t ? measure(b, w, t) : (timing){0};
     if (t && hz_tape_ok(t, &err)) {
         print_line(b, w, &s);
@@ -177,6 +179,7 @@ static void print_help(void) {
            "  --tag TEXT    a field \"tag\" in every line\n"
            "  --exact       forward convolutions without Winograd's algorithm, as a tape does unless told "
            "otherwise\n"
+           "  --isa NAME    kernels for c, avx2 or avx512 at most, not for all the machine has\n"
            "  --cpu-time    take processor time, not time passed: for one thread beside other programs\n"
            "  --list        print the names of the workloads and measure nothing\n\n"
            "One line of JSON per workload on standard output. Pin the program when measuring one thread\n"
@@ -197,6 +200,13 @@ static bool read_number(const char *text, double lo, double hi, double *value) {
     return usage_error("not a number this option takes:", text);
 }
 
+static bool read_isa(const char *text, hz_isa *isa) {
+    for (*isa = HZ_ISA_C; *isa <= HZ_ISA_AVX512; ++*isa)
+        if (strcmp(text, hz_isa_name(*isa)) == 0)
+            return hz_isa_resolve(*isa) == *isa || usage_error("this machine or build has no", text);
+    return usage_error("not an instruction set, of c, avx2 and avx512:", text);
+}
+
 /* One option that takes a value. */
 static bool read_option(bench *b, const char *name, const char *value) {
     double number = 0;
@@ -210,6 +220,8 @@ static bool read_option(bench *b, const char *name, const char *value) {
         b->threads = (int)number;
     } else if (strcmp(name, "--budget") == 0) {
         return read_number(value, 0, 3600, &b->budget);
+    } else if (strcmp(name, "--isa") == 0) {
+        return read_isa(value, &b->isa);
     } else {
         return usage_error("no such option:", name);
     }

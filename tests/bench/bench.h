@@ -12,6 +12,7 @@
 
 typedef struct bench {
     int threads;       /* of every kernel */
+    hz_isa isa;        /* the best that kernels may use; HZ_ISA_AUTO: what the machine has */
     bool exact;        /* forward convolutions without Winograd's algorithm */
     double budget;     /* seconds of measuring per workload */
     const char *only;  /* globs "group" or "group/name", separated by commas; NULL: everything */
@@ -58,6 +59,7 @@ void bench_train(bench *b);
 void bench_overhead(bench *b);
 void bench_elem(bench *b);
 void bench_guided(bench *b);
+void bench_memory(bench *b);
 void bench_field(bench *b);
 
 #endif

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Lay benchmark runs side by side: compare.py OURS.jsonl PEER.jsonl [PEER.jsonl …]
+"""Lay benchmark runs side by side: compare.py OURS.jsonl [PEER.jsonl …]
 
 Each file holds one JSON object per line with "group", "name", "min_ms" and "med_ms", as tests/bench/bench prints them.
 A workload that stands in a file several times, or in several of the peer's files (the peer as shipped, the peer with
-another allocator), counts with its fastest time. The ratio is the peer's time over ours: above 1, we are faster. It ends
+another allocator), counts with its fastest time; one measured with other threads is another workload. Without a peer our
+own times are printed. The ratio is the peer's time over ours: above 1, we are faster. It ends
 with the geometric mean of each group and with the workloads that only one side has, in groups that both have.
 
   --by med    compare medians; the default is the minimum, which suffers least from other programs
@@ -19,7 +20,7 @@ import sys
 
 
 def read(paths, field, threads):
-    """{(group, name): fastest time in ms}, in the order of the files."""
+    """{(group, name, threads): fastest time in ms}, in the order of the files."""
     times = {}
     for path in paths:
         with open(path, encoding='utf-8') as lines:
@@ -28,7 +29,7 @@ def read(paths, field, threads):
                     continue
                 try:
                     record = json.loads(line)
-                    key = record['group'], record['name']
+                    key = record['group'], record['name'], record.get('threads', 1)
                     if field not in record or threads not in (None, record.get('threads')):
                         continue  # a note, such as an error of the peer's
                     times[key] = min(float(record[field]), times.get(key, math.inf))
@@ -44,7 +45,7 @@ def geometric_mean(numbers):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('ours')
-    parser.add_argument('peers', nargs='+')
+    parser.add_argument('peers', nargs='*')
     parser.add_argument('--by', choices=('min', 'med'), default='min')
     parser.add_argument('--threads', type=int)
     parser.add_argument('--slower', action='store_true')
@@ -53,25 +54,32 @@ def main():
     ours = read([options.ours], field, options.threads)
     peer = read(options.peers, field, options.threads)
 
-    ratios = {}  # group → its ratios
-    print(f'{"workload":64} {"ours, ms":>10} {"peer, ms":>10} {"ratio":>7}')
-    for group, name in ours:
-        if (group, name) not in peer:
+    if not options.peers:
+        print(f'{"workload":60} {"threads":>7} {"ours, ms":>10}')
+        for (group, name, threads), time in ours.items():
+            print(f'{group + " " + name:60} {threads:7} {time:10.4g}')
+        return
+    ratios = {}  # (group, threads) → its ratios
+    print(f'{"workload":60} {"threads":>7} {"ours, ms":>10} {"peer, ms":>10} {"ratio":>7}')
+    for key, a in ours.items():
+        if key not in peer:
             continue
-        a, b = ours[group, name], peer[group, name]
-        ratios.setdefault(group, []).append(b / a)
+        group, name, threads = key
+        b = peer[key]
+        ratios.setdefault((group, threads), []).append(b / a)
         if b < a or not options.slower:
-            print(f'{group + " " + name:64} {a:10.4g} {b:10.4g} {b / a:7.2f}{" *" if b < a else ""}')
+            print(f'{group + " " + name:60} {threads:7} {a:10.4g} {b:10.4g} {b / a:7.2f}{" *" if b < a else ""}')
     if not ratios:
         sys.exit('no workload is in both')
 
-    print(f'\n{"group":12} {"workloads":>9} {"slower":>6} {"worst":>7} {"mean":>7}')
-    for group, r in ratios.items():
-        print(f'{group:12} {len(r):9} {sum(x < 1 for x in r):6} {min(r):7.2f} {geometric_mean(r):7.2f}')
-    every = [x for r in ratios.values() for x in r]
-    print(f'{"all":12} {len(every):9} {sum(x < 1 for x in every):6} {min(every):7.2f} {geometric_mean(every):7.2f}')
+    print(f'\n{"group":12} {"threads":>7} {"workloads":>9} {"slower":>6} {"worst":>7} {"mean":>7}')
+    for threads in sorted({t for _, t in ratios}):
+        summary = {group: r for (group, t), r in ratios.items() if t == threads}
+        summary['all'] = [x for r in summary.values() for x in r]
+        for group, r in summary.items():
+            print(f'{group:12} {threads:7} {len(r):9} {sum(x < 1 for x in r):6} {min(r):7.2f} {geometric_mean(r):7.2f}')
     for whose, one, other in ('ours', ours, peer), ('the peer', peer, ours):
-        alone = [' '.join(key) for key in one if key not in other and key[0] in ratios]
+        alone = [f'{g} {n} ({t})' for g, n, t in one if (g, n, t) not in other and (g, t) in ratios]
         if alone:
             print(f'\nonly in {whose}: ' + ', '.join(alone))
 

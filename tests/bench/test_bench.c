@@ -122,4 +122,60 @@ Test(bench, an_unknown_option_is_an_error) {
     cr_assert_eq(run("--budget").status, 2);
     cr_assert_eq(run("--budget much").status, 2);
     cr_assert_eq(run("--threads 0").status, 2);
+    cr_assert_eq(run("--isa sse").status, 2);
+    cr_assert_eq(run("--isa").status, 2);
+}
+
+Test(bench, kernels_can_be_kept_to_an_instruction_set) {
+    output out = run("--threads 2 --budget 0 --isa c --only elem/add_64K:fwd");
+    cr_assert_eq(out.status, 0);
+    cr_assert_eq(out.lines, 1);
+    check_line(&out, 0, "elem", "add_64K:fwd", NULL);
+    cr_assert_str_eq(json_string_value(json_object_get(out.line[0], "isa")), "c");
+    drop(&out);
+}
+
+Test(bench, tells_where_the_memory_of_a_gradient_goes) {
+    output out = run("--threads 2 --budget 0 --only memory/squeezenet*");
+    cr_assert_eq(out.status, 0);
+    cr_assert_eq(out.lines, 1);
+    check_line(&out, 0, "memory", "squeezenet:class_logit_fwd+bwd", "cotangents");
+    const double parameters = 1235496 * 4.0 / (1 << 20); /* as Iandola et al. count them */
+    cr_assert_float_eq(number(out.line[0], "parameters_mb"), parameters, 0.05);
+    cr_assert_gt(number(out.line[0], "activations_mb"), 0);
+    cr_assert_geq(number(out.line[0], "peak_mb"), parameters + number(out.line[0], "activations_mb") - 0.1);
+    drop(&out);
+}
+
+/* ---- the scripts beside it ---- */
+
+static int status_of(const char *command) {
+    const int status = system(command);
+    cr_assert(WIFEXITED(status), "%s died", command);
+    return WEXITSTATUS(status);
+}
+
+Test(versus, rejects_options_it_does_not_know) {
+    cr_assert_eq(status_of("sh '" VERSUS "' --bogus 2>/dev/null"), 2);
+    cr_assert_eq(status_of("sh '" VERSUS "' --rounds 2>/dev/null"), 2);
+    cr_assert_eq(status_of("sh '" VERSUS "' --rounds 0 2>/dev/null"), 2);
+    cr_assert_eq(status_of("sh '" VERSUS "' --isa sse 2>/dev/null"), 2);
+    cr_assert_eq(status_of("sh '" VERSUS "' --bench /nowhere 2>/dev/null"), 2);
+}
+
+/* The program as its own peer: a ratio, and a summary for the one group. */
+Test(versus, prints_a_ratio_for_each_workload) {
+    cr_assert_eq(status_of("sh '" VERSUS "' --bench '" BENCH "' --peer '" BENCH
+                           "' --rounds 1 --threads 2 --budget 0 "
+                           "--only gemm/*_k64 2>/dev/null | grep -c -E "
+                           "'^(gemm sgemm_m64_n64_k64 +2( +[0-9.e-]+){3}|gemm +2 +1 )' | grep -q '^2$'"),
+                 0);
+}
+
+Test(versus, prints_our_own_times_without_a_peer) {
+    cr_assert_eq(
+        status_of("PYTHON='python3 -S' sh '" VERSUS "' --bench '" BENCH "' --rounds 1 --threads 1 --budget 0 "
+                  "--only gemm/*_k64 2>/dev/null | grep -c -E '^(gemm sgemm_m64_n64_k64 +1|for ratios)' | "
+                  "grep -q '^2$'"),
+        0);
 }
