@@ -36,6 +36,7 @@ ci     shellcheck          style of the scripts
 ci     pyflakes3           the same of those in Python
 ci     valgrind            memory errors the sanitizers do not see
 ci     python3-torch       the oracle of tests/nn/oracle.py, which is skipped without it
+ci     python3-onnx        the checker of tests/nn/onnx_written.py, likewise
 ci     python3-torchvision the networks of tests/nn/onnx_networks.py, likewise
 EOF
 }

@@ -14,6 +14,7 @@ int run_occlusion(const options *o);
 int run_patches(const options *o);
 int run_weights(const options *o);
 int run_curve(const options *o);
+int run_export(const options *o);
 int run_paths(const options *o);
 
 #endif

@@ -47,6 +47,10 @@ static const command commands[] = {
     {"curve", "the learning curve of a training run",
      "Draws the loss and the accuracy in the log of a training run as an SVG picture.", OPT_LOG | OPT_OUT,
      OPT_LOG | OPT_OUT, run_curve},
+    {"export", "the network as an ONNX file",
+     "Writes the network with its weights as ONNX of opset 17 for a batch of any size, under the names of "
+     "its layers.",
+     OPT_NETWORK | OPT_OUT, OPT_OUT, run_export},
     {"paths", "a small network in which every path can be followed by hand",
      "Prints every path from x2 to a unit of the second layer (default: h2[0]), the product of the local "
      "derivatives\n"

@@ -5,7 +5,7 @@
 
 static bool refuse(const char *path, hz_error *err) {
     return hz_fail(err, HZ_EINVAL,
-                   "%s: this build cannot read ONNX: it was made without libprotobuf-c or onnx.proto", path);
+                   "%s: this build knows no ONNX: it was made without libprotobuf-c or onnx.proto", path);
 }
 
 bool hz_onnx_available(void) {
@@ -41,6 +41,12 @@ bool hz_onnx_fold_batch_norm(hz_onnx *m, hz_error *err) {
 bool hz_onnx_is_unsupported(const hz_error *err, const char **what) {
     (void)err, (void)what;
     return false;
+}
+
+bool hz_onnx_save(const char *path, const hz_var *out, int n_out, const hz_var *in, int n_in,
+                  const hz_onnx_save_opts *opts, hz_error *err) {
+    (void)out, (void)n_out, (void)in, (void)n_in, (void)opts;
+    return refuse(path, err);
 }
 
 /* No model ever exists to ask these of. */

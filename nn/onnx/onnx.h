@@ -86,6 +86,34 @@ bool hz_onnx_run_f64(const hz_onnx *m, hz_tape *t, const hz_var *in, hz_var *out
  * given back with hz_free. */
 bool hz_onnx_read_tensor(const char *path, const hz_allocator *alloc, hz_tensor *out, hz_error *err);
 
+/* ---- writing ---- */
+
+typedef struct hz_onnx_save_opts {
+    bool
+        dynamic_batch; /* axis 0 of every input, and all that follows from it, is of any size: the axis "N" */
+    const struct hz_text_pair *metadata; /* n_metadata keys and values to go with the model */
+    int n_metadata;
+    const hz_allocator *alloc; /* NULL: the C library */
+} hz_onnx_save_opts;
+
+/* Write what computes out[0 … n_out) from in[0 … n_in) to the file at path, as ONNX of opset 17 that other runtimes load:
+ *
+ *   hz_onnx_save("net.onnx", &scores, 1, &pixels, 1, NULL, &err)
+ *
+ * Inputs may be any variables: what made them is left out, and so is all that no output needs. Other leaves become
+ * initializers, with their values of now. Every value keeps its name: the one given last, unless a later variable has it
+ * (then with a number behind it); other names of a result are Identity nodes before it. Gradients recorded with
+ * hz_grad_opts.differentiable are ops like others.
+ *
+ * An op without an ONNX form is written by its formula; one without a meaning in ONNX (dropout_mask, an op of the
+ * caller's own) is refused: HZ_EINVAL, all such nodes in one message, and nothing is written. The file appears whole or not
+ * at all. Floats are f32 or f64 as on the tape; not every runtime has every op in f64.
+ *
+ * dynamic_batch: record at least 2 examples. HZ_ESHAPE names the first node that cannot follow. Numbers that were computed
+ * from the batch's size while recording, such as the 1/N in the gradient of a mean over it, stay what they are. */
+bool hz_onnx_save(const char *path, const hz_var *out, int n_out, const hz_var *in, int n_in,
+                  const hz_onnx_save_opts *opts, hz_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -31,6 +31,22 @@ Test(builtin, influence_without_a_model_draws_a_hidden_unit) {
     cr_expect(is_png("/tmp/hz-builtin.png"));
 }
 
+Test(builtin, what_export_writes_predicts_the_same) {
+    char first[64];
+    const outcome *o = run_in("/tmp", "hzero/hzero", "export --out hz-builtin.onnx");
+    if (strstr(o->err, "without libprotobuf-c")) cr_skip("no ONNX here");
+    cr_assert_eq(o->status, 0, "%s", o->err);
+    cr_expect(strstr(o->out, "(N, 3, 32, 32)"), "%s", o->out);
+    o = run_in("/tmp", "hzero/hzero", "predict --top 1 --image " SHIP);
+    snprintf(first, sizeof first, "%.28s", o->out);
+    o = run_in(
+        "/tmp", "hzero/hzero",
+        "predict --top 1 --model hz-builtin.onnx --range 1 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 "
+        "--image " SHIP);
+    unlink("/tmp/hz-builtin.onnx");
+    cr_expect(o->status == 0 && strncmp(o->out, first, 12) == 0, "%s %s, not %s", o->err, o->out, first);
+}
+
 Test(builtin, only_allconv_comes_with_weights) {
     const outcome *o = run_in("/tmp", "hzero/hzero", "units --model allconv");
     cr_expect(o->status == 0 && strstr(o->out, "relu8"), "%s", o->err);
