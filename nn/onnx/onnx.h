@@ -89,8 +89,7 @@ bool hz_onnx_read_tensor(const char *path, const hz_allocator *alloc, hz_tensor 
 /* ---- writing ---- */
 
 typedef struct hz_onnx_save_opts {
-    bool
-        dynamic_batch; /* axis 0 of every input, and all that follows from it, is of any size: the axis "N" */
+    bool dynamic_batch; /* axis 0 of all inputs, and what follows from it, is of any size: the axis "N" */
     const struct hz_text_pair *metadata; /* n_metadata keys and values to go with the model */
     int n_metadata;
     const hz_allocator *alloc; /* NULL: the C library */
