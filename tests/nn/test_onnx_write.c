@@ -141,3 +141,22 @@ Test(onnx_write, a_network_keeps_names_outputs_and_pixel_gradients_for_any_batch
     free(three.data);
     unlink(file.path);
 }
+
+/* The gradient is put into a batch of any size, row by row. */
+Test(onnx_write, the_adjoint_of_many_rows_of_a_batch) {
+    enum { ROWS = 90, BATCH = 100 };
+    static float data[BATCH * 3];
+    for (int k = 0; k < BATCH * 3; k++) data[k] = (float)(k % 17) / 8;
+    const hz_tensor x = hz_tensor_of(data, HZ_F32, HZ_DIMS(BATCH, 3));
+    hz_error err = {HZ_OK, ""};
+    scratch file = scratch_path("rows.onnx");
+    hz_tape *t = hz_tape_new(NULL);
+    hz_var in = hz_input(t, &x), rows = hz_slice(in, 0, 5, ROWS, 1), dx;
+    hz_var loss = hz_sum(hz_mul(rows, rows), HZ_ALL_AXES, false);
+    cr_assert(hz_grad(&loss, 1, &in, 1, &(hz_grad_opts){.differentiable = true}, &dx));
+    const hz_onnx_save_opts opts = {.dynamic_batch = true};
+    cr_assert(hz_onnx_save(file.path, &dx, 1, &in, 1, &opts, &err), "%s", err.text);
+    reread(file.path, "rows", &in, &dx, 1);
+    unlink(file.path);
+    hz_tape_free(t);
+}

@@ -75,7 +75,8 @@ static hz__wire *slice_grad(hz__writer *w) {
     }
     if (hz__in_follows(w, 0).axis == axis) return x;
     if (hz__out_follows(w).axis == axis) { /* rows of a batch of any size */
-        double place[64];
+        double *place = hz__keep(w, (size_t)n, sizeof *place);
+        if (!place) return &w->nothing;
         for (int64_t k = 0; k < n; k++) place[k] = (double)(first + k * step);
         hz__wire *zeros = hz__zeros(w, hz__shape_vector(w, y->rank, y->dim, hz__out_follows(w)), x->type);
         return hz__emit3(w, "ScatterND", zeros, hz__table(w, HZ__INT64, 2, (const int64_t[]){n, 1}, place),
