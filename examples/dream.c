@@ -55,8 +55,8 @@ static hz_var roughness(const dream *d, int axis) {
 static void keep_colours(dream *d) {
     const hz_preprocess *p = &d->s.model.preprocess;
     const int64_t plane = d->s.image.dim[2] * d->s.image.dim[3];
-    for (int64_t c = 0; c < 3; c++) {
-        const int colour = session_is_bgr(&d->s) ? (int)(2 - c) : (int)c;
+    for (int64_t c = 0; c < d->s.image.dim[1]; c++) {
+        const int colour = session_colour(&d->s, c);
         const double lo = -p->mean[colour] / p->std[colour],
                      hi = (p->range - p->mean[colour]) / p->std[colour];
         float *x = (float *)d->s.image.data + c * plane;

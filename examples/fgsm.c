@@ -71,7 +71,7 @@ static void move(attack *a, double levels) {
     const int64_t plane = a->s.image.dim[2] * a->s.image.dim[3];
     float *x = a->s.image.data;
     for (int64_t k = 0; k < hz_numel(&a->s.image); k++) {
-        const int colour = (int)(session_is_bgr(&a->s) ? 2 - k / plane : k / plane);
+        const int colour = session_colour(&a->s, k / plane);
         const double lo = -p->mean[colour] / p->std[colour], hi = lo + p->range / p->std[colour];
         const double step = levels * p->range / 255 / p->std[colour];
         x[k] = (float)fmax(lo, fmin(hi, (double)a->original[k] + step * (double)a->sign[k]));
@@ -97,7 +97,7 @@ static void caption(const attack *a, sheet_tile *tile, const char *what, int64_t
 
 static bool draw(attack *a, sheet_tile *tile) {
     const hz_text_pair text[] = {{"Software", "hzero"}, {"Method", "fast gradient sign"}};
-    const hz_tensor sign = hz_tensor_of(a->sign, HZ_F32, HZ_DIMS(3, a->s.image.dim[2], a->s.image.dim[3]));
+    const hz_tensor sign = hz_tensor_of(a->sign, HZ_F32, 3, a->s.image.dim + 1);
     const sheet s = {.rows = 1, .columns = 3, .tile_size = TILE, .tile = tile};
     char step[SHEET_CAPTION];
     snprintf(step, sizeof step, "plus %.4g gray levels along the sign", a->levels);

@@ -8,7 +8,7 @@
 #include "nn/loader.h"
 
 static bool check_data(const hz_model *model, const hz_data *data, hz_error *err) {
-    int64_t size = model->preprocess.size;
+    const int64_t size = model->preprocess.size, channels = model->preprocess.channels;
     const hz_tensor *x = &data->x;
     if (x->rank != 4 || x->dtype != HZ_U8 || (x->dim[1] != 1 && x->dim[1] != 3))
         return hz_fail(err, HZ_ESHAPE, "examples %s %s are no pictures", hz_dtype_name(x->dtype),
@@ -18,14 +18,17 @@ static bool check_data(const hz_model *model, const hz_data *data, hz_error *err
                        "pictures of %" PRId64 " × %" PRId64 " are no input of %s, which is %" PRId64
                        " × %" PRId64,
                        x->dim[2], x->dim[3], model->arch->name, size, size);
+    if (channels == 1 && x->dim[1] != 1)
+        return hz_fail(err, HZ_ESHAPE, "pictures of %" PRId64 " channels are no input of %s, which is gray",
+                       x->dim[1], model->arch->name);
     return hz_data_check_classes(data, model->arch->classes, err) ||
            hz_fail_in(err, "classes of %s", model->arch->name);
 }
 
-/* Gray pictures seen as red, green and blue ones. */
-static hz_data in_color(const hz_data *data) {
+/* Gray pictures seen as red, green and blue ones, if the network wants colors. */
+static hz_data as_wanted(const hz_data *data, int64_t channels) {
     hz_data color = *data;
-    if (data->x.dim[1] == 1) color.x.dim[1] = 3, color.x.stride[1] = 0;
+    if (data->x.dim[1] == 1 && channels == 3) color.x.dim[1] = 3, color.x.stride[1] = 0;
     return color;
 }
 
@@ -55,8 +58,8 @@ bool hz_evaluate(const hz_model *model, const hz_data *data, int64_t batch, cons
                  hz_accuracy *accuracy, hz_error *err) {
     *accuracy = (hz_accuracy){0, 0};
     if (!hz_preprocess_check(&model->preprocess, err) || !check_data(model, data, err)) return false;
-    const hz_data color = in_color(data);
-    hz_loader *l = hz_loader_new(&color,
+    const hz_data wanted = as_wanted(data, hz_preprocess_complete(&model->preprocess).channels);
+    hz_loader *l = hz_loader_new(&wanted,
                                  &(hz_loader_opts){.batch = batch ? batch : 100,
                                                    .preprocess = model->preprocess,
                                                    .alloc = &data->alloc},

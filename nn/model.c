@@ -14,6 +14,7 @@ extern const char hz__allconv_weights[], hz__allconv_weights_end[];
 
 static const char *const cifar10[] = {"airplane", "automobile", "bird",  "cat",  "deer",
                                       "dog",      "frog",       "horse", "ship", "truck"};
+static const char *const digits[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
 
 const hz_arch hz_archs[] = {
     {.name = "squeezenet1_0",
@@ -40,6 +41,12 @@ const hz_arch hz_archs[] = {
      .forward = hz_allconv,
      .bytes = hz__allconv_weights,
      .bytes_end = hz__allconv_weights_end},
+    {.name = "lenet",
+     .about = "LeNet-5, MNIST",
+     .classes = 10,
+     .labels = digits,
+     .preprocess = {.size = 28, .channels = 1, .range = 1, .mean = {0.1307}, .std = {0.3081}},
+     .forward = hz_lenet},
     {.name = NULL},
 };
 

@@ -21,7 +21,7 @@
 extern "C" {
 #endif
 
-/* Record a network on net->tape: x (N, 3, H, W) → scores before softmax (N, classes), named "logits". */
+/* Record a network on net->tape: x (N, 3, H, W), gray (N, 1, H, W) → scores before softmax (N, classes), named "logits". */
 typedef hz_var (*hz_forward_fn)(hz_net *net, hz_var x);
 
 typedef struct hz_arch {
@@ -42,6 +42,7 @@ hz_var hz_squeezenet1_0(hz_net *net, hz_var x);
 hz_var hz_resnet20(hz_net *net, hz_var x);
 hz_var hz_resnet50(hz_net *net, hz_var x);
 hz_var hz_allconv(hz_net *net, hz_var x);
+hz_var hz_lenet(hz_net *net, hz_var x);
 
 /* ---- an architecture with its weights ---- */
 

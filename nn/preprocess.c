@@ -12,13 +12,14 @@
 #include "tensor/image.h"
 #include "tensor/npy.h"
 
-enum { CHANNELS = 3, MAX_SIZE = 16384 };
+enum { COLORS = 3, MAX_SIZE = 16384 };
 
 hz_preprocess hz_preprocess_complete(const hz_preprocess *p) {
     hz_preprocess full = *p;
     if (full.resize == 0) full.resize = full.size;
     if (full.range == 0) full.range = 255;
-    for (int c = 0; c < CHANNELS; c++)
+    if (full.channels == 0) full.channels = COLORS;
+    for (int c = 0; c < COLORS; c++)
         if (full.std[c] == 0) full.std[c] = 1;
     return full;
 }
@@ -30,9 +31,11 @@ bool hz_preprocess_check(const hz_preprocess *p, hz_error *err) {
     if (resize < p->size || resize > MAX_SIZE)
         return hz_fail(err, HZ_EINVAL, "resize %" PRId64 " is not between the input size %" PRId64 " and %d",
                        resize, p->size, MAX_SIZE);
+    if (p->channels != 0 && p->channels != 1 && p->channels != COLORS)
+        return hz_fail(err, HZ_EINVAL, "%" PRId64 " channels are neither 1, gray, nor 3 colors", p->channels);
     if (!(p->range >= 0 && isfinite(p->range)))
         return hz_fail(err, HZ_EINVAL, "range %g is not positive", p->range);
-    for (int c = 0; c < CHANNELS; c++)
+    for (int c = 0; c < COLORS; c++)
         if (!isfinite(p->mean[c]) || !(p->std[c] >= 0 && isfinite(p->std[c])))
             return hz_fail(err, HZ_EINVAL, "mean %g or std %g is not finite, or std is negative", p->mean[c],
                            p->std[c]);
@@ -48,7 +51,7 @@ static hz__resample_axis fit_axis(const hz_preprocess *p, int64_t in, int64_t sh
 }
 
 static bool is_picture(const hz_tensor *t) {
-    return t->dtype == HZ_U8 && t->rank == 3 && t->dim[2] == CHANNELS && t->dim[0] >= 1 && t->dim[1] >= 1 &&
+    return t->dtype == HZ_U8 && t->rank == 3 && t->dim[2] == COLORS && t->dim[0] >= 1 && t->dim[1] >= 1 &&
            t->dim[0] <= INT32_MAX && t->dim[1] <= INT32_MAX;
 }
 
@@ -56,7 +59,7 @@ static void copy_pixels(const hz_tensor *from, const hz_tensor *to) {
     uint8_t *y = to->data;
     for (int64_t i = 0; i < to->dim[0]; i++)
         for (int64_t j = 0; j < to->dim[1]; j++)
-            for (int64_t c = 0; c < CHANNELS; c++)
+            for (int64_t c = 0; c < COLORS; c++)
                 *y++ = ((const uint8_t *)from->data)[hz_offset(from, (const int64_t[]){i, j, c})];
 }
 
@@ -67,9 +70,9 @@ bool hz_preprocess_fit(const hz_preprocess *p, const hz_tensor *picture, const h
         return hz_fail(err, HZ_ESHAPE, "a picture is u8 (H, W, 3), not %s %s", hz_dtype_name(picture->dtype),
                        hz_shape_str(picture).s);
     int64_t h = picture->dim[0], w = picture->dim[1], shorter = h < w ? h : w;
-    void *data = hz_alloc(alloc, (size_t)(p->size * p->size * CHANNELS));
+    void *data = hz_alloc(alloc, (size_t)(p->size * p->size * COLORS));
     if (!data) return hz_fail(err, HZ_ENOMEM, "no memory for a picture of %" PRId64 "² pixels", p->size);
-    *fitted = hz_tensor_of(data, HZ_U8, HZ_DIMS(p->size, p->size, CHANNELS));
+    *fitted = hz_tensor_of(data, HZ_U8, HZ_DIMS(p->size, p->size, COLORS));
     if (h == p->size && w == p->size) {
         copy_pixels(picture, fitted);
         return true;
@@ -83,7 +86,7 @@ bool hz_preprocess_fit(const hz_preprocess *p, const hz_tensor *picture, const h
 /* ---- numbers ---- */
 
 int hz__channel_color(const hz_preprocess *p, int64_t channels, int c) {
-    return p->order == HZ_BGR && channels == CHANNELS ? CHANNELS - 1 - c : c;
+    return p->order == HZ_BGR && channels == COLORS ? COLORS - 1 - c : c;
 }
 
 void hz__pixel_table(const hz_preprocess *p, int color, float table[256]) {
@@ -102,21 +105,22 @@ static void normalize_plane(const hz_tensor *pixels, int64_t n, int64_t color, c
 
 bool hz_preprocess_normalize(const hz_preprocess *p, const hz_tensor *pixels, const hz_tensor *input,
                              hz_error *err) {
+    const int channels = (int)hz_preprocess_complete(p).channels;
     hz_tensor rgb;
     if (!hz_preprocess_check(p, err)) return false;
     if (pixels->dtype != HZ_U8 || input->dtype != HZ_F32 || !hz_is_contiguous(input) || input->rank != 4 ||
-        input->dim[1] != CHANNELS || pixels->rank != 4 ||
+        input->dim[1] != channels || pixels->rank != 4 ||
         !hz_view_broadcast(pixels, 4, input->dim, &rgb, NULL))
         return hz_fail(err, HZ_ESHAPE, "pixels %s %s do not fill an input %s %s",
                        hz_dtype_name(pixels->dtype), hz_shape_str(pixels).s, hz_dtype_name(input->dtype),
                        hz_shape_str(input).s);
     int64_t plane = rgb.dim[2] * rgb.dim[3];
-    for (int c = 0; c < CHANNELS; c++) {
-        int color = hz__channel_color(p, CHANNELS, c);
+    for (int c = 0; c < channels; c++) {
+        int color = hz__channel_color(p, channels, c);
         float table[256];
         hz__pixel_table(p, color, table);
         for (int64_t n = 0; n < rgb.dim[0]; n++)
-            normalize_plane(&rgb, n, color, table, (float *)input->data + (n * CHANNELS + c) * plane);
+            normalize_plane(&rgb, n, color, table, (float *)input->data + (n * channels + c) * plane);
     }
     return true;
 }
@@ -134,11 +138,20 @@ static hz_tensor as_batch(const hz_tensor *picture) {
     return t;
 }
 
+/* Replace red by the brightness, as Pillow rounds it. */
+static void make_gray(const hz_tensor *picture) {
+    uint8_t *pixel = picture->data;
+    for (int64_t k = 0; k < picture->dim[0] * picture->dim[1]; k++, pixel += COLORS)
+        pixel[0] = (uint8_t)((19595 * pixel[0] + 38470 * pixel[1] + 7471 * pixel[2] + 32768) >> 16);
+}
+
 static bool fit_picture(const hz_preprocess *p, const hz_tensor *picture, const hz_allocator *alloc,
                         hz_tensor *input, hz_error *err) {
     hz_tensor fitted;
     if (!hz_preprocess_fit(p, picture, alloc, &fitted, err)) return false;
     hz_tensor batch = as_batch(&fitted);
+    batch.dim[1] = hz_preprocess_complete(p).channels;
+    if (batch.dim[1] == 1) make_gray(&fitted);
     void *data = hz_alloc(alloc, hz_nbytes(&batch) * sizeof(float));
     *input = hz_tensor_of(data, HZ_F32, 4, batch.dim);
     bool ok = data ? hz_preprocess_normalize(p, &batch, input, err)
@@ -151,7 +164,7 @@ static bool fit_picture(const hz_preprocess *p, const hz_tensor *picture, const 
 /* The array of a .npy file, if it is an input, with its batch axis. */
 static bool load_input(const hz_preprocess *p, const char *path, const hz_allocator *alloc, hz_tensor *input,
                        hz_error *err) {
-    const int64_t dim[] = {1, CHANNELS, p->size, p->size};
+    const int64_t dim[] = {1, hz_preprocess_complete(p).channels, p->size, p->size};
     hz_tensor array, batch;
     if (!hz_npy_load(path, alloc, &array, err)) return false;
     bool fits = array.dtype == HZ_F32 && (array.rank == 4 || array.rank == 3) &&
@@ -172,7 +185,7 @@ bool hz_preprocess_file(const hz_preprocess *p, const char *path, const hz_alloc
     hz_tensor picture;
     if (!hz_preprocess_check(p, err)) return false;
     if (hz__ends_with(path, ".npy")) return load_input(p, path, alloc, input, err);
-    if (!hz_image_load(path, CHANNELS, alloc, &picture, err)) return false;
+    if (!hz_image_load(path, COLORS, alloc, &picture, err)) return false;
     bool ok = fit_picture(p, &picture, alloc, input, err) || hz_fail_in(err, "%s", hz_label(path).s);
     hz_free(alloc, picture.data);
     return ok;

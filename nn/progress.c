@@ -52,7 +52,7 @@ static bool speaks_utf8(void) {
 }
 
 void hz_progress_begin(hz_progress *p, const hz_progress_opts *opts) {
-    *p = (hz_progress){.opts = *opts, .step = opts->first};
+    *p = (hz_progress){.opts = *opts, .step = opts->first, .sums = opts->sums};
     if (!p->opts.clock) p->opts.clock = monotonic;
     if (!(p->opts.every > 0)) p->opts.every = print_every;
     p->terminal = is_terminal(opts->out);
@@ -242,26 +242,27 @@ static void show(hz_progress *p, double now) {
 
 void hz_progress_step(hz_progress *p, int64_t samples, double loss, double right) {
     p->step++;
-    p->samples += (double)samples;
-    p->loss += loss * (double)samples;
-    if (!isnan(right)) p->right += right, p->has_accuracy = true;
+    p->sums.samples += (double)samples;
+    p->sums.loss += loss * (double)samples;
+    p->sums.right += right;
     if (!p->opts.out) return;
     double now = p->opts.clock();
     if (now - p->drawn_at >= (p->terminal ? redraw_every : p->opts.every)) show(p, now);
 }
 
 hz_train_point hz_progress_point(const hz_progress *p) {
-    double now = p->opts.clock(), time = now - p->interval_began;
+    const double now = p->opts.clock(), time = now - p->interval_began;
+    const double samples = p->sums.samples - p->opts.sums.samples; /* of this run */
     return (hz_train_point){
         .step = p->step,
         .epoch = p->opts.epoch > 0 ? (double)p->step / (double)p->opts.epoch : NAN,
-        .loss = p->samples > 0 ? p->loss / p->samples : NAN,
-        .accuracy = p->samples > 0 && p->has_accuracy ? p->right / p->samples : NAN,
+        .loss = p->sums.samples > 0 ? p->sums.loss / p->sums.samples : NAN,
+        .accuracy = p->sums.samples > 0 ? p->sums.right / p->sums.samples : NAN,
         .test_loss = NAN,
         .test_accuracy = NAN,
         .lr = NAN,
         .seconds = p->opts.seconds + now - p->began,
-        .rate = p->samples > 0 && time > 0 ? p->samples / time : NAN,
+        .rate = samples > 0 && time > 0 ? samples / time : NAN,
     };
 }
 
@@ -276,7 +277,7 @@ void hz_progress_keep(hz_progress *p, const hz_train_point *point) {
         p->drawn_at = now;
     }
     p->rate = point->rate;
-    p->loss = p->right = p->samples = 0;
+    p->sums = p->opts.sums = (hz_progress_sums){0, 0, 0};
     p->interval_began = now;
 }
 

@@ -31,25 +31,32 @@
 extern "C" {
 #endif
 
+/* What the means of the next point are taken from. A checkpoint in the middle of an epoch keeps them (hz_note), so that a
+ * resumed run logs what the uninterrupted one would have. */
+typedef struct hz_progress_sums {
+    double loss, right, samples;
+} hz_progress_sums;
+
 typedef struct hz_progress_opts {
     FILE *out;             /* where to draw; NULL: nowhere, only the means are wanted */
     int64_t steps;         /* in the whole run; 0: not known, so that no time left is shown */
     int64_t epoch;         /* steps in one pass over the data; 0: epochs are not counted */
     int64_t first;         /* the steps done before, in a run that is resumed */
     double seconds;        /* and the time they took */
+    hz_progress_sums sums; /* and what they left */
     double every;          /* seconds between lines where there is no terminal; 0: 10 */
     double (*clock)(void); /* seconds since whenever; NULL: CLOCK_MONOTONIC */
 } hz_progress_opts;
 
 typedef struct hz_progress {
     hz_progress_opts opts;
-    int64_t step; /* steps done */
+    int64_t step;          /* steps done */
+    hz_progress_sums sums; /* since the last point */
 
-    /* Private: what was asked at the beginning, sums since the last point, and what is drawn. */
-    bool terminal, colour, utf8, has_accuracy;
+    /* Private: what was asked at the beginning, and what is drawn. */
+    bool terminal, colour, utf8;
     int width, drawn; /* columns of the terminal, and of the line on it */
     double began, drawn_at, interval_began, rate;
-    double loss, right, samples;
 } hz_progress;
 
 /* Nothing is allocated: there is nothing to free. */

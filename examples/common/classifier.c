@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "interrupt.h"
 
@@ -55,6 +56,10 @@ static void print_help(const classifier *c) {
     for (int k = 0; k < OPTIONS; k++)
         printf("  %-12s %-5s %s\n", options[k].name, options[k].value ? options[k].value : "",
                options[k].help);
+    printf("\nThe first Ctrl-C finishes the step, saves the checkpoint and exits with status 130 (SIGTERM: "
+           "143); a second\n"
+           "one ends the program at once. Otherwise the status is 0, or 1 if something failed, or 2 for "
+           "wrong usage.\n");
     printf("\nDefaults: --epochs %ld --batch %ld --lr %g --seed 1\n", c->epochs, c->batch, c->lr);
 }
 
@@ -103,6 +108,7 @@ typedef struct run {
     hz_tape *t;
     hz_train_state state;
     hz_progress bar;
+    hz_note note[3]; /* what bar sums up, for the checkpoint */
     hz_train_log *log;
     hz_error err;
 } run;
@@ -167,24 +173,36 @@ static bool make_network(run *r) {
 
 /* From the checkpoint, if that is wanted and there is one. */
 static bool resume(run *r) {
-    if (!r->s->resume || hz_checkpoint_load(r->s->checkpoint, &r->state, &r->err)) return true;
-    if (r->err.code != HZ_ENOTFOUND) return false;
-    r->err = (hz_error){HZ_OK, ""};
-    return true;
+    if (!r->s->resume || (access(r->s->checkpoint, F_OK) && errno == ENOENT)) return true;
+    return hz_checkpoint_load(r->s->checkpoint, &r->state, &r->err);
+}
+
+/* The means of an epoch in whose middle the run was interrupted go on, too. */
+static void keep_sums(run *r, hz_progress_sums *sums) {
+    r->note[0] = (hz_note){.name = "loss", .number = &sums->loss};
+    r->note[1] = (hz_note){.name = "right", .number = &sums->right};
+    r->note[2] = (hz_note){.name = "samples", .number = &sums->samples};
+    r->state.notes = r->note;
+    r->state.n_notes = 3;
 }
 
 static bool begin(run *r) {
+    hz_progress_sums sums = {.loss = 0};
     hz_train_point last = {.step = 0};
     r->arch = hz_arch_named(r->c->arch);
     r->t = hz_tape_new(&(hz_tape_opts){.threads = (int)r->s->threads, .winograd = true});
     if (!r->t) return hz_fail(&r->err, HZ_ENOMEM, "out of memory");
-    if (!open_data(r) || !make_loaders(r) || !make_network(r) || !resume(r)) return false;
+    if (!open_data(r) || !make_loaders(r) || !make_network(r)) return false;
+    keep_sums(r, &sums);
+    if (!resume(r)) return false;
+    keep_sums(r, &r->bar.sums);
     if (r->s->log && !(r->log = hz_train_log_open(r->s->log, r->state.step, NULL, &last, &r->err)))
         return false;
     hz_progress_begin(&r->bar, &(hz_progress_opts){.out = stderr,
                                                    .steps = total_steps(r),
                                                    .epoch = hz_loader_batches(r->train),
                                                    .first = r->state.step,
+                                                   .sums = sums,
                                                    .seconds = last.seconds});
     return true;
 }

@@ -27,8 +27,8 @@ bool session_open(session *s, const char *who, const options *o) {
 }
 
 static bool zeros(session *s) {
-    int64_t size = s->model.preprocess.size;
-    s->image = hz_tensor_of(NULL, HZ_F32, HZ_DIMS(1, 3, size, size));
+    const hz_preprocess *p = &s->model.preprocess;
+    s->image = hz_tensor_of(NULL, HZ_F32, HZ_DIMS(1, p->channels, p->size, p->size));
     s->image.data = calloc((size_t)hz_numel(&s->image), sizeof(float));
     return s->image.data || hz_fail(&s->err, HZ_ENOMEM, "out of memory");
 }
@@ -63,14 +63,13 @@ bool session_is_bgr(const session *s) {
     return s->model.preprocess.order == HZ_BGR;
 }
 
-/* Channel 0 of the input is red or blue. */
-static int colour_of(const session *s, int64_t c) {
-    return (int)(session_is_bgr(s) ? 2 - c : c);
+int session_colour(const session *s, int64_t c) {
+    return (int)(session_is_bgr(s) && s->model.preprocess.channels == 3 ? 2 - c : c);
 }
 
 float session_gray(const session *s, int64_t c) {
     const hz_preprocess *p = &s->model.preprocess;
-    int colour = colour_of(s, c);
+    int colour = session_colour(s, c);
     return (float)((0.5 * p->range - p->mean[colour]) / p->std[colour]);
 }
 
@@ -83,11 +82,12 @@ bool session_picture(session *s, hz_tensor *picture) {
     for (int64_t y = 0; y < height; y++)
         for (int64_t x = 0; x < width; x++)
             for (int64_t c = 0; c < 3; c++) {
-                int colour = colour_of(s, c);
+                const int64_t channel = p->channels == 3 ? c : 0;
+                const int colour = session_colour(s, channel);
                 double v =
-                    hz_get(&s->image, (const int64_t[]){0, c, y, x}) * p->std[colour] + p->mean[colour];
+                    hz_get(&s->image, (const int64_t[]){0, channel, y, x}) * p->std[colour] + p->mean[colour];
                 v = fmax(0, fmin(255, v * 255 / p->range));
-                hz_set(picture, (const int64_t[]){y, x, colour}, (double)lround(v));
+                hz_set(picture, (const int64_t[]){y, x, p->channels == 3 ? colour : c}, (double)lround(v));
             }
     return true;
 }

@@ -40,6 +40,9 @@ float session_gray(const session *s, int64_t c);
 /* Whether the gradient's channels come blue first. */
 bool session_is_bgr(const session *s);
 
+/* Which of the numbers for red, green, blue are those of the input's channel c; gray has red's. */
+int session_colour(const session *s, int64_t c);
+
 /* s in memory from malloc (NULL if there is none), in ASCII with '?' for the rest if it is not UTF-8: a file's name may be
  * anything, JSON and the text of a PNG may not. */
 char *readable(const char *s);

@@ -169,12 +169,44 @@ Test(preprocess, gray_fills_three_channels_and_other_shapes_are_refused) {
     cr_assert_eq(err.code, HZ_ESHAPE);
 }
 
+Test(preprocess, a_network_of_one_channel_gets_the_brightness) {
+    uint8_t bytes[2 * 2 * 3] = {255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9};
+    const double want[] = {76, 150, 29, 9}; /* Image.convert("L") */
+    const scratch s = scratch_path("gray.png");
+    const hz_tensor picture = hz_tensor_of(bytes, HZ_U8, HZ_DIMS(2, 2, 3));
+    const hz_preprocess p = {.size = 2, .channels = 1, .order = HZ_BGR, .mean = {5, 1000, 1000}, .std = {2}};
+    hz_tensor x;
+    hz_error err = {0};
+    cr_assert(hz_png_write(s.path, &picture, NULL, 0, NULL, &err), "%s", err.text);
+    cr_assert(hz_preprocess_file(&p, s.path, NULL, &x, &err), "%s", err.text);
+    unlink(s.path);
+    cr_assert(x.rank == 4 && x.dim[0] == 1 && x.dim[1] == 1 && x.dim[2] == 2 && x.dim[3] == 2);
+    for (int k = 0; k < 4; k++) cr_expect_eq(hz_get_flat(&x, k), (want[k] - 5) / 2, "pixel %d", k);
+    hz_free(NULL, x.data);
+}
+
+Test(preprocess, a_network_of_one_channel_takes_no_input_of_three) {
+    uint8_t pixel[3] = {7, 8, 9};
+    float x[3];
+    hz_error err = {0};
+    const hz_preprocess p = {.size = 1, .channels = 1};
+    const hz_tensor gray = hz_tensor_of(pixel, HZ_U8, HZ_DIMS(3, 1, 1, 1)),
+                    colour = hz_tensor_of(pixel, HZ_U8, HZ_DIMS(1, 3, 1, 1)),
+                    input = hz_tensor_of(x, HZ_F32, HZ_DIMS(3, 1, 1, 1));
+    cr_assert(hz_preprocess_normalize(&p, &gray, &input, &err), "%s", err.text);
+    cr_assert(x[0] == 7 && x[1] == 8 && x[2] == 9);
+    cr_assert(!hz_preprocess_normalize(&p, &colour, &input, &err));
+    cr_assert_eq(err.code, HZ_ESHAPE);
+}
+
 Test(preprocess, senseless_numbers_are_refused) {
     const hz_preprocess bad[] = {{.size = 0},
                                  {.size = -1},
                                  {.size = 16385},
                                  {.size = 8, .resize = 7},
                                  {.size = 8, .resize = 16385},
+                                 {.size = 8, .channels = 2},
+                                 {.size = 8, .channels = -1},
                                  {.size = 8, .range = -1},
                                  {.size = 8, .range = NAN},
                                  {.size = 8, .mean = {0, INFINITY, 0}},

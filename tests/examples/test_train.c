@@ -1,0 +1,194 @@
+/* test_train.c: the program mnist on made-up digits: what it trains is read by hzero, Ctrl-C saves and stops it, and a run
+ * that was stopped or killed goes on as if it had not been.
+ *
+ * SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "command.h"
+#include "nn/train_log.h"
+#include "tensor/png.h"
+#include "tensor/random.h"
+
+enum { SIDE = 28, PIXELS = SIDE * SIDE, CLASSES = 10, EXAMPLES = 400, TESTS = 100 };
+
+static char folder[64];
+
+/* ---- the data ---- */
+
+/* A bright square at a place told by the class, in noise. */
+static void draw_digit(uint64_t number, int class, uint8_t *pixel) {
+    for (int k = 0; k < PIXELS; k++) pixel[k] = (uint8_t)(60 * hz_random_uniform(number, 0, (uint64_t)k));
+    for (int y = 0; y < 6; y++)
+        for (int x = 0; x < 4; x++) pixel[(4 + class / 5 * 12 + y) * SIDE + 2 + class % 5 * 5 + x] = 250;
+}
+
+static void put_number(FILE *f, uint32_t n) {
+    for (int shift = 24; shift >= 0; shift -= 8) putc((int)(n >> shift & 255), f);
+}
+
+static void write_digits(const char *which, uint32_t n, uint64_t seed) {
+    char path[128];
+    uint8_t pixel[PIXELS];
+    snprintf(path, sizeof path, "%s/%s-images-idx3-ubyte", folder, which);
+    FILE *images = fopen(path, "wb");
+    snprintf(path, sizeof path, "%s/%s-labels-idx1-ubyte", folder, which);
+    FILE *labels = fopen(path, "wb");
+    cr_assert(images && labels);
+    put_number(images, 0x803), put_number(images, n), put_number(images, SIDE), put_number(images, SIDE);
+    put_number(labels, 0x801), put_number(labels, n);
+    for (uint32_t k = 0; k < n; k++) {
+        draw_digit(seed + k, (int)(k % CLASSES), pixel);
+        fwrite(pixel, 1, PIXELS, images);
+        putc((int)(k % CLASSES), labels);
+    }
+    cr_assert(fclose(images) == 0 && fclose(labels) == 0);
+}
+
+static void write_picture(void) {
+    char path[128];
+    uint8_t gray[PIXELS], pixel[3 * PIXELS];
+    hz_error err = {.code = HZ_OK};
+    draw_digit(5, 7, gray);
+    for (int k = 0; k < 3 * PIXELS; k++) pixel[k] = gray[k / 3];
+    const hz_tensor picture = hz_tensor_of(pixel, HZ_U8, HZ_DIMS(SIDE, SIDE, 3));
+    snprintf(path, sizeof path, "%s/seven.png", folder);
+    cr_assert(hz_png_write(path, &picture, NULL, 0, NULL, &err), "%s", err.text);
+}
+
+static void set_up(void) {
+    snprintf(folder, sizeof folder, "/tmp/hz-train-%ld", (long)getpid());
+    cr_assert(mkdir(folder, 0700) == 0);
+    write_digits("train", EXAMPLES, 1000);
+    write_digits("t10k", TESTS, 9000);
+    write_picture();
+}
+
+static void tear_down(void) {
+    char line[128];
+    snprintf(line, sizeof line, "rm -rf '%s'", folder);
+    cr_expect_eq(system(line), 0);
+}
+
+TestSuite(train, .init = set_up, .fini = tear_down, .timeout = 300);
+
+/* ---- what it trains ---- */
+
+Test(train, what_mnist_saves_is_a_model_of_gray_pictures_for_every_program) {
+    const char *each[][2] = {
+        {"hzero/hzero", "evaluate --model lenet:w --data t10k-images-idx3-ubyte"},
+        {"hzero/hzero", "predict --model lenet:w --image seven.png --top 1"},
+        {"hzero/hzero",
+         "influence --model lenet:w --image seven.png --unit 'logits[7]' 'conv2[argmax]' --out i.png"},
+        {"hzero/hzero",
+         "occlusion --model lenet:w --image seven.png --unit 'logits[7]' --window 8 --stride 4 --out o.png"},
+        {"hzero/hzero", "weights --model lenet:w --layer conv1 --out w.png"},
+        {"hzero/hzero", "units --model lenet:w"},
+        {"dream", "--model lenet:w --unit 'logits[7]' --steps 5 --out d.png"},
+    };
+    const outcome *o =
+        run_in(folder, "mnist", "--data . --epochs 8 --batch 20 --out w --log l --curve c.svg");
+    cr_assert(o->status == 0 && strstr(o->out, "test accuracy 100.00 % of 100"), "%s%s", o->out, o->err);
+    for (size_t k = 0; k < sizeof each / sizeof each[0]; k++) {
+        o = run_in(folder, each[k][0], each[k][1]);
+        cr_expect_eq(o->status, 0, "%s %s: %s", each[k][0], each[k][1], o->err);
+        if (k == 0) cr_expect(strstr(o->out, "top-1 100.0 % of 100"), "%s", o->out);
+        if (k == 1) cr_expect(strchr(o->out, '7'), "%s", o->out);
+    }
+}
+
+Test(train, without_data_it_says_how_to_fetch_them) {
+    const outcome *o = run_in(folder, "mnist", "--data nowhere");
+    cr_expect(o->status == 1 && strstr(o->err, "sh examples/fetch.sh mnist"), "%s", o->err);
+}
+
+/* ---- stopping it ---- */
+
+enum { EPOCHS = 3 };
+
+/* A run in the folder that keeps its files under this name, silent. */
+static pid_t start(const char *name) {
+    char checkpoint[80], out[80], log[80];
+    snprintf(checkpoint, sizeof checkpoint, "%s.checkpoint", name);
+    snprintf(out, sizeof out, "%s.safetensors", name);
+    snprintf(log, sizeof log, "%s.jsonl", name);
+    const pid_t child = fork();
+    if (child != 0) return child;
+    const int null = open("/dev/null", O_RDWR);
+    for (int k = 0; k < 3; k++) dup2(null, k);
+    if (chdir(folder) == 0)
+        execl(HZ_PROGRAMS "/mnist", "mnist", "--data", ".", "--epochs", "3", "--batch", "20", "--every", "1",
+              "--resume", "--checkpoint", checkpoint, "--out", out, "--log", log, (char *)NULL);
+    _exit(127);
+}
+
+static bool exists(const char *name) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return access(path, F_OK) == 0;
+}
+
+static void nap(int milliseconds) {
+    nanosleep(&(struct timespec){.tv_nsec = 1000000L * milliseconds}, NULL);
+}
+
+/* Start it again until it ends by itself, ended every time so many milliseconds after it could save; how often. */
+static int run_interrupted(const char *name, int number, int most) {
+    char checkpoint[64];
+    int status, count = 0;
+    snprintf(checkpoint, sizeof checkpoint, "%s.checkpoint", name);
+    for (uint64_t k = 0; k < 500; k++) {
+        const pid_t child = start(name);
+        for (int t = 0; t < 1000 && !exists(checkpoint); t++) nap(2);
+        if (count < most) {
+            nap((int)(60 * hz_random_uniform(2, 0, k)));
+            kill(child, number);
+        }
+        cr_assert_eq(waitpid(child, &status, 0), child);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return count;
+        if (number == SIGKILL)
+            cr_assert(WIFSIGNALED(status));
+        else /* the signal may come before there is a handler for it */
+            cr_assert(WIFSIGNALED(status) || WEXITSTATUS(status) == 128 + number, "status %d", status);
+        count++;
+    }
+    return -1;
+}
+
+static hz_train_point *read_log(const char *name, size_t *n) {
+    char path[128];
+    hz_train_point *points;
+    hz_error err;
+    snprintf(path, sizeof path, "%s/%s.jsonl", folder, name);
+    cr_assert(hz_train_log_read(path, NULL, &points, n, &err), "%s", err.text);
+    return points;
+}
+
+static void expect_same(const char *a, const char *b) {
+    char line[256];
+    size_t n, m;
+    hz_train_point *p = read_log(a, &n), *q = read_log(b, &m);
+    cr_assert(n == EPOCHS && m == EPOCHS, "%zu and %zu", n, m);
+    for (size_t k = 0; k < n; k++)
+        cr_expect(p[k].step == q[k].step && p[k].loss == q[k].loss && p[k].accuracy == q[k].accuracy &&
+                      p[k].test_loss == q[k].test_loss && p[k].test_accuracy == q[k].test_accuracy &&
+                      p[k].lr == q[k].lr,
+                  "epoch %zu: loss %.17g and %.17g", k, p[k].loss, q[k].loss);
+    snprintf(line, sizeof line, "cd '%s' && cmp '%s.safetensors' '%s.safetensors'", folder, a, b);
+    cr_expect_eq(system(line), 0);
+    free(p);
+    free(q);
+}
+
+Test(train, ctrl_c_and_kill_change_no_bit_of_what_comes_out) {
+    int status;
+    cr_assert(waitpid(start("whole"), &status, 0) > 0 && status == 0);
+    const int stopped = run_interrupted("stopped", SIGINT, 6),
+              killed = run_interrupted("killed", SIGKILL, 12);
+    cr_expect(stopped >= 2 && killed >= 3, "stopped %d times, killed %d times", stopped, killed);
+    expect_same("whole", "stopped");
+    expect_same("whole", "killed");
+}
