@@ -3,14 +3,13 @@
  * SPDX-License-Identifier: MIT */
 #include "classifier.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "interrupt.h"
+#include "options.h"
 
 /* ---- the command line ---- */
 
@@ -23,39 +22,29 @@ typedef struct settings {
     bool resume, half, help;
 } settings;
 
-typedef enum kind { TEXT, COUNT, REAL, FLAG } kind;
-
-typedef struct option {
-    const char *name, *value, *help;
-    kind kind;
-    size_t offset;
-} option;
-
 static const option options[] = {
-    {"--data", "DIR", "the folder of the data; default: its place in the cache (examples/fetch.sh)", TEXT,
-     offsetof(settings, data)},
-    {"--epochs", "N", "passes over the data", COUNT, offsetof(settings, epochs)},
-    {"--batch", "N", "pictures in a step", COUNT, offsetof(settings, batch)},
-    {"--lr", "X", "the largest learning rate", REAL, offsetof(settings, lr)},
-    {"--seed", "N", "another start, order and augmentation", COUNT, offsetof(settings, seed)},
-    {"--threads", "N", "default: OMP_NUM_THREADS or all cores", COUNT, offsetof(settings, threads)},
-    {"--out", "FILE", "write the trained weights, safetensors", TEXT, offsetof(settings, out)},
-    {"--half", NULL, "in half precision", FLAG, offsetof(settings, half)},
-    {"--log", "FILE", "write what is measured, a JSON object a line", TEXT, offsetof(settings, log)},
-    {"--curve", "FILE", "draw the log as an SVG picture", TEXT, offsetof(settings, curve)},
-    {"--checkpoint", "FILE", "save the state of the run after every epoch, and on Ctrl-C", TEXT,
+    {"--data", "DIR", "the folder of the data; default: its place in the cache (examples/fetch.sh)",
+     OPTION_TEXT, offsetof(settings, data)},
+    {"--epochs", "N", "passes over the data", OPTION_COUNT, offsetof(settings, epochs)},
+    {"--batch", "N", "pictures in a step", OPTION_COUNT, offsetof(settings, batch)},
+    {"--lr", "X", "the largest learning rate", OPTION_REAL, offsetof(settings, lr)},
+    {"--seed", "N", "another start, order and augmentation", OPTION_COUNT, offsetof(settings, seed)},
+    {"--threads", "N", "default: OMP_NUM_THREADS or all cores", OPTION_COUNT, offsetof(settings, threads)},
+    {"--out", "FILE", "write the trained weights, safetensors", OPTION_TEXT, offsetof(settings, out)},
+    {"--half", NULL, "in half precision", OPTION_FLAG, offsetof(settings, half)},
+    {"--log", "FILE", "write what is measured, a JSON object a line", OPTION_TEXT, offsetof(settings, log)},
+    {"--curve", "FILE", "draw the log as an SVG picture", OPTION_TEXT, offsetof(settings, curve)},
+    {"--checkpoint", "FILE", "save the state of the run after every epoch, and on Ctrl-C", OPTION_TEXT,
      offsetof(settings, checkpoint)},
-    {"--every", "N", "save it every so many steps, too", COUNT, offsetof(settings, every)},
-    {"--resume", NULL, "go on from the checkpoint, if there is one", FLAG, offsetof(settings, resume)},
-    {"--help", NULL, "this text", FLAG, offsetof(settings, help)},
+    {"--every", "N", "save it every so many steps, too", OPTION_COUNT, offsetof(settings, every)},
+    {"--resume", NULL, "go on from the checkpoint, if there is one", OPTION_FLAG, offsetof(settings, resume)},
+    {"--help", NULL, "this text", OPTION_FLAG, offsetof(settings, help)},
 };
 enum { OPTIONS = sizeof options / sizeof options[0] };
 
 static void print_help(const classifier *c) {
     printf("usage: %s [options]\n\n%s\n\n", c->name, c->about);
-    for (int k = 0; k < OPTIONS; k++)
-        printf("  %-12s %-5s %s\n", options[k].name, options[k].value ? options[k].value : "",
-               options[k].help);
+    options_print(options, OPTIONS);
     printf("\nThe first Ctrl-C finishes the step, saves the checkpoint and exits with status 130 (SIGTERM: "
            "143); a second\n"
            "one ends the program at once. Otherwise the status is 0, or 1 if something failed, or 2 for "
@@ -63,34 +52,8 @@ static void print_help(const classifier *c) {
     printf("\nDefaults: --epochs %ld --batch %ld --lr %g --seed 1\n", c->epochs, c->batch, c->lr);
 }
 
-static bool read_value(const option *o, const char *text, settings *s) {
-    char *at = (char *)s + o->offset, *end;
-    errno = 0;
-    if (o->kind == TEXT) {
-        memcpy(at, &text, sizeof text);
-        return *text;
-    }
-    const double value = o->kind == REAL ? strtod(text, &end) : (double)strtol(text, &end, 10);
-    if (o->kind == REAL)
-        *(double *)at = value;
-    else
-        *(long *)at = (long)value;
-    return !errno && end != text && !*end && value > 0 && value <= 1e9;
-}
-
 static bool read_options(const classifier *c, int argc, char **argv, settings *s) {
-    for (int k = 1; k < argc; k++) {
-        int i = 0;
-        while (i < OPTIONS && strcmp(argv[k], options[i].name) != 0) i++;
-        if (i == OPTIONS)
-            return fprintf(stderr, "%s: unknown option \"%s\"; see --help\n", c->name, argv[k]), false;
-        if (options[i].kind == FLAG)
-            *(bool *)((char *)s + options[i].offset) = true;
-        else if (++k == argc || !read_value(&options[i], argv[k], s))
-            return fprintf(stderr, "%s: %s wants %s, not \"%s\"\n", c->name, options[i].name,
-                           options[i].value, k < argc ? argv[k] : ""),
-                   false;
-    }
+    if (!options_read(c->name, options, OPTIONS, argc, argv, s)) return false;
     if (s->curve && !s->log) return fprintf(stderr, "%s: --curve needs --log\n", c->name), false;
     if ((s->resume || s->every) && !s->checkpoint)
         return fprintf(stderr, "%s: --resume and --every need --checkpoint\n", c->name), false;
@@ -119,16 +82,7 @@ static int64_t total_steps(const run *r) {
 
 /* DIR/name, DIR being --data or the folder in the cache. */
 static const char *in_folder(const run *r, const char *name, char *path) {
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (r->s->data)
-        snprintf(path, PATH, "%s/%s", r->s->data, name);
-    else
-        snprintf(path, PATH, "%s%s/hzero/%s/%s",
-                 cache  ? cache
-                 : home ? home
-                        : "",
-                 cache ? "" : "/.cache", r->c->name, name);
-    return path;
+    return options_path(r->s->data, r->c->name, name, path, PATH);
 }
 
 static bool open_data(run *r) {
