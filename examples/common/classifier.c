@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #include "classifier.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
