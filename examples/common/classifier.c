@@ -151,7 +151,8 @@ static bool begin(run *r) {
     keep_sums(r, &sums);
     if (!resume(r)) return false;
     keep_sums(r, &r->bar.sums);
-    const int64_t logged = r->state.step - (r->state.position > 0); /* the end of this epoch is still to come */
+    const int64_t logged =
+        r->state.step - (r->state.position > 0); /* the end of this epoch is still to come */
     if (r->s->log && !(r->log = hz_train_log_open(r->s->log, logged, NULL, &last, &r->err))) return false;
     hz_progress_begin(&r->bar, &(hz_progress_opts){.out = stderr,
                                                    .steps = total_steps(r),
