@@ -126,7 +126,7 @@ static bool compare(const shadow *s, const hz_node *n, const hz_tensor *larger, 
 }
 
 static bool follow_node(const shadow *s, const hz_node *n, hz_error *err) {
-    static char element; /* stands for all of them */
+    static const char element; /* stands for all of them */
     hz_tensor larger = n->value;
     bool is_input = s->w->declared[n->id] != 0;
     if (is_input && larger.rank > 0)
@@ -134,7 +134,7 @@ static bool follow_node(const shadow *s, const hz_node *n, hz_error *err) {
     else if (!is_input && n->op != &hz_op_leaf && !larger_shape(s, n, &larger, err))
         return false;
     if (!compare(s, n, &larger, &s->w->follows[n->id], err)) return false;
-    larger.data = &element;
+    larger.data = (void *)&element;
     hz_tensor_set_contiguous(&larger);
     s->var[n->id] = hz_input(s->t, &larger);
     return hz_tape_ok(s->t, err);
