@@ -130,14 +130,23 @@ static bool pass_through(hz__sweep *s, const hz_node *n, hz__cotangent *dy) {
     return ok;
 }
 
+static bool tell(hz__sweep *s, int k, const hz_node *n) {
+    hz__cotangent *c = &s->result[k];
+    if (hz__lean(s) && !hz__make_whole(s, &n->value, c)) return false;
+    s->opts->ready(k, hz__lean(s) ? &c->value : hz_value(c->var), s->opts->ready_ctx);
+    return true;
+}
+
 /* Keep the cotangent of a target. The same variable may be asked for several times. */
-static void keep_result(hz__sweep *s, const hz_node *n, const hz__cotangent *dy) {
+static bool keep_result(hz__sweep *s, const hz_node *n, const hz__cotangent *dy) {
     for (int k = 0; k < s->n_x && (s->state[n->id - s->lo] & HZ__TARGET); k++) {
         if (s->x[k].id != n->id) continue;
         s->result[k] = *dy;
         hz_block_ref(dy->block);
         s->dx[k] = dy->var;
+        if (s->opts->ready && !tell(s, k, n)) return false;
     }
+    return true;
 }
 
 static bool visit(hz__sweep *s, uint32_t id) {
@@ -145,8 +154,7 @@ static bool visit(hz__sweep *s, uint32_t id) {
     hz_mark mark = hz_tape_mark(s->t);
     hz__cotangent dy = {.next = NULL};
     if (!hz__take_sum(s, n, &dy)) return false;
-    keep_result(s, n, &dy);
-    bool ok = !hz__passes(s, n) || pass_through(s, n, &dy);
+    bool ok = keep_result(s, n, &dy) && (!hz__passes(s, n) || pass_through(s, n, &dy));
     hz_block_unref(dy.block);
     if (hz__lean(s)) hz_tape_rewind(s->t, mark);
     return ok;
@@ -192,9 +200,9 @@ static bool check_arguments(hz__sweep *s) {
     hz_tape *t = s->t;
     if (s->n_x < 1 || s->n_y < 1)
         hz_tape_fail(t, HZ_EINVAL, "hz_grad: %d outputs and %d targets; both must be given", s->n_y, s->n_x);
-    if (s->opts->support_only && (!s->opts->support || s->opts->differentiable))
+    if (s->opts->support_only && (!s->opts->support || s->opts->differentiable || s->opts->ready))
         hz_tape_fail(t, HZ_EINVAL,
-                     "hz_grad: support_only needs support, and a sweep that is not differentiable");
+                     "hz_grad: support_only needs support, a sweep that is not differentiable, and no ready");
     for (int k = 0; k < s->n_y && !t->error.code; k++) check_var(t, "y", k, s->y[k]);
     for (int k = 0; k < s->n_x && !t->error.code; k++) check_var(t, "target", k, s->x[k]);
     for (int k = 0; k < s->n_y && !t->error.code; k++) check_dy(t, s, k);

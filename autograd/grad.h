@@ -77,6 +77,12 @@ typedef struct hz_grad_opts {
     bool support_only;      /* the results cover support[k] alone instead of all of x[k]: no time is spent on
                                  * zeros; lean sweeps only, support must be given */
     hz_grad_report *report; /* filled; NULL: not wanted */
+
+    /* Told of each gradient as soon as it is complete, while the sweep goes on to the others: dx, whole, is that of x[k]; the
+     * tensor is valid during the call, which may read it and records nothing. Not told of targets that no path leads
+     * to. Not with support_only. */
+    void (*ready)(int k, const hz_tensor *dx, void *ctx);
+    void *ready_ctx;
 } hz_grad_opts;
 
 /* dx[k] = Σ_j ∂y[j]/∂x[k] · dy[j], k = 0 … n_x−1. x may be any variables: leaves, activations, y itself.

@@ -25,6 +25,7 @@
 #include "nn/loader.h"
 #include "nn/model.h"
 #include "nn/optim.h"
+#include "nn/parallel.h"
 #include "nn/params.h"
 #include "nn/preprocess.h"
 #include "nn/progress.h"

@@ -72,6 +72,7 @@ typedef struct hz_batch {
     hz_tensor
         y; /* (n) or (n, …), contiguous: i64, but f32 where the data has floats; rank 0: there is none */
     int64_t number;       /* in the epoch, from 0 */
+    int64_t whole;        /* examples of all its parts together: n, if there is but one */
     const int64_t *index; /* which examples of the data, n of them */
 } hz_batch;
 

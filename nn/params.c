@@ -33,6 +33,14 @@ hz_params *hz_params_new(const hz_params_opts *opts, hz_error *err) {
     return p;
 }
 
+static void free_scratch(hz_params *p) {
+    hz_free(&p->alloc, p->by_data);
+    hz_free(&p->alloc, p->leaf);
+    hz_free(&p->alloc, p->dx);
+    hz_free(&p->alloc, p->target);
+    p->by_data = NULL, p->leaf = NULL, p->dx = NULL, p->target = NULL;
+}
+
 void hz_params_free(hz_params *p) {
     if (!p) return;
     const hz_allocator alloc = p->alloc;
@@ -40,9 +48,7 @@ void hz_params_free(hz_params *p) {
     hz_arena_free(&p->arena);
     hz_free(&alloc, p->entry);
     hz_free(&alloc, p->by_name);
-    hz_free(&alloc, p->by_data);
-    hz_free(&alloc, p->leaf);
-    hz_free(&alloc, p->dx);
+    free_scratch(p);
     hz_free(&alloc, p);
 }
 
@@ -84,14 +90,10 @@ const hz_parameter *hz_params_find(const hz_params *p, const char *name) {
     return e ? &e->public : NULL;
 }
 
-static bool is_trained(const hz_parameter *q) {
-    return !q->buffer && !q->shares;
-}
-
 int64_t hz_params_numel(const hz_params *p) {
     int64_t n = 0;
     for (int k = 0; k < p->count; k++)
-        if (is_trained(hz_params_at(p, k))) n += hz_numel(&hz_params_at(p, k)->value);
+        if (hz__is_trained(hz_params_at(p, k))) n += hz_numel(&hz_params_at(p, k)->value);
     return n;
 }
 
@@ -247,7 +249,7 @@ bool hz_params_init(hz_params *p, const char *glob, const hz_initial *how, hz_er
     bool any = false;
     for (int k = 0; k < p->count; k++) {
         const hz_parameter *q = hz_params_at(p, k);
-        if (!is_trained(q) || !hz_glob(glob, q->name)) continue;
+        if (!hz__is_trained(q) || !hz_glob(glob, q->name)) continue;
         if (!set_initial(p, q, how, err)) return false;
         any = true;
     }
@@ -258,7 +260,7 @@ bool hz_params_set_group(hz_params *p, const char *glob, const hz_param_group *g
     bool any = false;
     for (int k = 0; k < p->count; k++) {
         hz_parameter *q = &p->entry[k]->public;
-        if (!is_trained(q) || !hz_glob(glob, q->name)) continue;
+        if (!hz__is_trained(q) || !hz_glob(glob, q->name)) continue;
         q->group = group ? *group : (hz_param_group){.lr_scale = 0};
         any = true;
     }
@@ -280,15 +282,10 @@ static bool seal(hz_params *p) {
     p->by_data = hz_alloc0(&p->alloc, n * sizeof *p->by_data);
     p->leaf = hz_alloc0(&p->alloc, n * sizeof *p->leaf);
     p->dx = hz_alloc0(&p->alloc, 3 * n * sizeof *p->dx);
-    if (!p->by_data || !p->leaf || !p->dx) {
-        hz_free(&p->alloc, p->by_data);
-        hz_free(&p->alloc, p->leaf);
-        hz_free(&p->alloc, p->dx);
-        p->by_data = NULL, p->leaf = NULL, p->dx = NULL;
-        return false;
-    }
+    p->target = hz_alloc0(&p->alloc, n * sizeof *p->target);
+    if (!p->by_data || !p->leaf || !p->dx || !p->target) return free_scratch(p), false;
     for (int k = 0; k < p->count; k++) {
-        if (!is_trained(&p->entry[k]->public)) continue;
+        if (!hz__is_trained(&p->entry[k]->public)) continue;
         p->entry[k]->trained = p->n_trained;
         p->by_data[p->n_trained++] = p->entry[k];
     }
@@ -305,7 +302,7 @@ bool hz_params_optimize(hz_params *p, hz_optimizer *opt, hz_error *err) {
     if (!seal(p)) return hz_fail(err, HZ_ENOMEM, "out of memory for parameters");
     for (int k = 0; k < p->count; k++) {
         const hz_parameter *q = hz_params_at(p, k);
-        if (is_trained(q) && !hz_optimizer_add(opt, q->name, &q->value, &q->group, err)) return false;
+        if (hz__is_trained(q) && !hz_optimizer_add(opt, q->name, &q->value, &q->group, err)) return false;
     }
     return true;
 }
@@ -334,6 +331,17 @@ static bool find_leaves(hz_params *p, hz_tape *t, hz_error *err) {
     return true;
 }
 
+typedef struct told {
+    const hz_params *p;
+    const hz_grad_opts *opts;
+} told;
+
+/* Target i of the sweep is complete: say so of the parameter. */
+static void tell(int i, const hz_tensor *dx, void *ctx) {
+    const told *to = ctx;
+    to->opts->ready(to->p->target[i], dx, to->opts->ready_ctx);
+}
+
 bool hz_params_grad(hz_params *p, hz_var loss, const hz_grad_opts *opts, hz_var *dx, hz_error *err) {
     hz_grad_opts o = opts ? *opts : (hz_grad_opts){.dy = NULL};
     int n = 0;
@@ -341,9 +349,14 @@ bool hz_params_grad(hz_params *p, hz_var loss, const hz_grad_opts *opts, hz_var 
     if (!seal(p)) return hz_fail(err, HZ_ENOMEM, "out of memory for parameters");
     if (!find_leaves(p, loss.tape, err)) return false;
     hz_var *x = p->dx + p->count + 1, *dense = x + p->count + 1;
-    for (int k = 0; k < p->n_trained; k++)
-        if (hz_ok(p->leaf[k])) x[n++] = p->leaf[k];
+    for (int k = 0; k < p->n_trained; k++) {
+        if (!hz_ok(p->leaf[k])) continue;
+        p->target[n] = k;
+        x[n++] = p->leaf[k];
+    }
     o.unreachable = HZ_UNREACHABLE_NONE;
+    told to = {p, opts};
+    if (o.ready) o.ready = tell, o.ready_ctx = &to;
     if (n > 0 && !hz_grad(&loss, 1, x, n, &o, dense)) return hz_tape_ok(loss.tape, err);
     for (int k = 0, i = 0; k < p->n_trained; k++) dx[k] = hz_ok(p->leaf[k]) ? dense[i++] : hz_none(loss.tape);
     return true;

@@ -99,7 +99,8 @@ bool hz_params_optimize(hz_params *p, hz_optimizer *opt, hz_error *err);
 int hz_params_trained(const hz_params *p);
 
 /* dx[k], k < hz_params_trained: the gradient of the loss in parameter k; inert for one that is frozen or that the loss
- * does not depend on. opts may be NULL; its rules count, `unreachable` does not. False if the tape is in error. */
+ * does not depend on. opts may be NULL; its rules count, `unreachable` does not, and `ready` is
+ * told the number of the parameter. False if the tape is in error. */
 bool hz_params_grad(hz_params *p, hz_var loss, const hz_grad_opts *opts, hz_var *dx, hz_error *err);
 
 /* One step of training: that gradient, handed to opt. Then the tape wants resetting. */

@@ -26,8 +26,13 @@ struct hz_params {
     int n_trained;
     hz__entry **by_data; /* trained ones, sorted by the address of their values */
     hz_var *leaf;        /* scratch of a step: their leaves, */
-    hz_var *dx;          /* their gradients, and two such lists more */
+    hz_var *dx;          /* their gradients, and two such lists more, */
+    int *target;         /* and which of them the targets of a sweep are */
 };
+
+static inline bool hz__is_trained(const hz_parameter *q) {
+    return !q->buffer && !q->shares;
+}
 
 /* How the store runs kernels: on one thread. */
 hz_exec hz__params_exec(const hz_params *p);

@@ -5,11 +5,13 @@
 
 #include <errno.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "interrupt.h"
+#include "nn/mpi/mpi.h"
 #include "options.h"
 
 /* ---- the command line ---- */
@@ -46,6 +48,7 @@ enum { OPTIONS = sizeof options / sizeof options[0] };
 static void print_help(const classifier *c) {
     printf("usage: %s [options]\n\n%s\n\n", c->name, c->about);
     options_print(options, OPTIONS);
+    printf("\nUnder mpirun each process takes its share of every batch (built with MPI only).\n");
     printf("\nThe first Ctrl-C finishes the step, saves the checkpoint and exits with status 130 (SIGTERM: "
            "143); a second\n"
            "one ends the program at once. Otherwise the status is 0, or 1 if something failed, or 2 for "
@@ -67,15 +70,23 @@ typedef struct run {
     const classifier *c;
     const settings *s;
     const hz_arch *arch;
+    hz_comm *comm; /* with the other processes, or NULL */
     hz_data train_data, test_data;
     hz_loader *train, *test;
     hz_tape *t;
     hz_train_state state;
+    hz_parallel *parallel;
+    bool stop; /* some process was interrupted */
     hz_progress bar;
     hz_note note[3]; /* what bar sums up, for the checkpoint */
     hz_train_log *log;
     hz_error err;
 } run;
+
+/* The one process that shows, logs and saves. */
+static bool leads(const run *r) {
+    return hz_comm_rank(r->comm) == 0;
+}
 
 static int64_t total_steps(const run *r) {
     return r->s->epochs * hz_loader_batches(r->train);
@@ -102,13 +113,17 @@ static bool open_data(run *r) {
 }
 
 static bool make_loaders(run *r) {
+    const int64_t part = hz_comm_rank(r->comm), parts = hz_comm_size(r->comm);
     const hz_loader_opts train = {.batch = r->s->batch,
+                                  .part = part,
+                                  .parts = parts,
                                   .shuffle = true,
                                   .drop_last = true,
                                   .seed = (uint64_t)r->s->seed,
                                   .preprocess = r->arch->preprocess,
                                   .augment = r->c->augment};
-    const hz_loader_opts test = {.batch = 100, .preprocess = r->arch->preprocess};
+    const hz_loader_opts test = {
+        .batch = 100 * parts, .part = part, .parts = parts, .preprocess = r->arch->preprocess};
     r->train = hz_loader_new(&r->train_data, &train, &r->err);
     r->test = r->train ? hz_loader_new(&r->test_data, &test, &r->err) : NULL;
     return r->test;
@@ -123,7 +138,9 @@ static bool make_network(run *r) {
         return false;
     if (r->c->prepare && !r->c->prepare(p, &r->err)) return false;
     r->state.optimizer[0] = r->c->optimizer(r->s->lr, &r->err);
-    return r->state.optimizer[0] && hz_params_optimize(p, r->state.optimizer[0], &r->err);
+    if (!r->state.optimizer[0] || !hz_params_optimize(p, r->state.optimizer[0], &r->err)) return false;
+    r->parallel = hz_parallel_new(r->comm, p, r->state.optimizer[0], &r->err);
+    return r->parallel;
 }
 
 /* From the checkpoint, if that is wanted and there is one. */
@@ -141,6 +158,15 @@ static void keep_sums(run *r, hz_progress_sums *sums) {
     r->state.n_notes = 3;
 }
 
+/* The log goes on after what a checkpoint holds. */
+static bool open_log(run *r, hz_train_point *last) {
+    const int64_t logged =
+        r->state.step - (r->state.position > 0); /* the end of this epoch is still to come */
+    if (!r->s->log || !leads(r)) return true;
+    r->log = hz_train_log_open(r->s->log, logged, NULL, last, &r->err);
+    return r->log;
+}
+
 static bool begin(run *r) {
     hz_progress_sums sums = {.loss = 0};
     hz_train_point last = {.step = 0};
@@ -149,12 +175,10 @@ static bool begin(run *r) {
     if (!r->t) return hz_fail(&r->err, HZ_ENOMEM, "out of memory");
     if (!open_data(r) || !make_loaders(r) || !make_network(r)) return false;
     keep_sums(r, &sums);
-    if (!resume(r)) return false;
+    if (!resume(r) || !hz_parallel_agree(r->parallel, &r->err)) return false;
     keep_sums(r, &r->bar.sums);
-    const int64_t logged =
-        r->state.step - (r->state.position > 0); /* the end of this epoch is still to come */
-    if (r->s->log && !(r->log = hz_train_log_open(r->s->log, logged, NULL, &last, &r->err))) return false;
-    hz_progress_begin(&r->bar, &(hz_progress_opts){.out = stderr,
+    if (!open_log(r, &last)) return false;
+    hz_progress_begin(&r->bar, &(hz_progress_opts){.out = leads(r) ? stderr : NULL,
                                                    .steps = total_steps(r),
                                                    .epoch = hz_loader_batches(r->train),
                                                    .first = r->state.step,
@@ -170,6 +194,7 @@ static void end(run *r) {
     hz_data_close(&r->train_data);
     hz_data_close(&r->test_data);
     hz_tape_free(r->t);
+    hz_parallel_free(r->parallel);
     hz_optimizer_free(r->state.optimizer[0]);
     hz_params_free(r->state.params);
 }
@@ -182,7 +207,7 @@ static hz_var forward(run *r, const hz_batch *b, bool training) {
     hz_net net = {.tape = r->t,
                   .params = r->state.params,
                   .training = training,
-                  .seed = r->state.seed,
+                  .seed = r->state.seed + ((uint64_t)hz_comm_rank(r->comm) << 32),
                   .step = r->state.step};
     return r->arch->forward(&net, hz_input(r->t, &b->x));
 }
@@ -196,35 +221,52 @@ static int64_t count_right(hz_var scores, const hz_tensor *y) {
     return right;
 }
 
-static bool step(run *r, const hz_batch *b) {
-    hz_optimizer *opt = r->state.optimizer[0];
-    const double lr = r->s->lr * r->c->rate(r->state.step, total_steps(r));
+/* Record the loss of a batch, and what it comes to: the sum of its losses, and how many are right. An empty share of a batch
+ * has none. */
+static hz_var loss_of(run *r, const hz_batch *b, double sums[2]) {
+    hz_tape_reset(r->t);
+    if (b->x.dim[0] == 0) return hz_none(r->t);
     hz_var scores = forward(r, b, true);
     hz_var loss = hz_cross_entropy_with(scores, hz_input(r->t, &b->y),
                                         &(hz_cross_entropy_opts){.label_smoothing = r->c->label_smoothing});
-    const int64_t right = count_right(scores, &b->y);
-    if (!hz_optimizer_set_lr(opt, lr, &r->err) || !hz_params_minimize(r->state.params, opt, loss, &r->err))
-        return false;
-    const double value = hz_item(loss);
-    if (!isfinite(value))
+    sums[0] = hz_ok(loss) ? hz_item(loss) * (double)b->x.dim[0] : 0;
+    sums[1] = (double)count_right(scores, &b->y);
+    return loss;
+}
+
+/* After a step: what all processes saw. */
+static bool share_news(run *r, const hz_batch *b, double sums[3]) {
+    if (!hz_comm_sum(r->comm, sums, 3, &r->err)) return false;
+    const double loss = sums[0] / (double)b->whole;
+    r->stop = sums[2] > 0;
+    if (!isfinite(loss))
         return hz_fail(&r->err, HZ_ENUMERIC,
-                       "the loss is %g at step %lld: the learning rate may be too large", value,
+                       "the loss is %g at step %lld: the learning rate may be too large", loss,
                        (long long)r->state.step);
     r->state.step++;
     r->state.position++;
-    hz_progress_step(&r->bar, b->x.dim[0], value, (double)right);
+    hz_progress_step(&r->bar, b->whole, loss, sums[1]);
     return true;
 }
 
+static bool step(run *r, const hz_batch *b) {
+    double sums[3] = {0, 0, hz_interrupted() != 0};
+    const double lr = r->s->lr * r->c->rate(r->state.step, total_steps(r));
+    return hz_optimizer_set_lr(r->state.optimizer[0], lr, &r->err) &&
+           hz_parallel_minimize(r->parallel, loss_of(r, b, sums), (double)b->x.dim[0] / (double)b->whole,
+                                &r->err) &&
+           share_news(r, b, sums);
+}
+
 static bool save_checkpoint(run *r) {
-    return !r->s->checkpoint || hz_checkpoint_save(r->s->checkpoint, &r->state, &r->err);
+    return !r->s->checkpoint || !leads(r) || hz_checkpoint_save(r->s->checkpoint, &r->state, &r->err);
 }
 
 /* The rest of the epoch; stops early when interrupted. */
 static bool train(run *r) {
     hz_batch b;
     if (!hz_loader_start(r->train, r->state.epoch, r->state.position, &r->err)) return false;
-    while (!hz_interrupted() && hz_loader_next(r->train, &b, &r->err)) {
+    while (!r->stop && hz_loader_next(r->train, &b, &r->err)) {
         if (!step(r, &b)) return false;
         if (r->s->every && r->state.step % r->s->every == 0 && !save_checkpoint(r)) return false;
     }
@@ -233,19 +275,20 @@ static bool train(run *r) {
 
 static bool evaluate(run *r, hz_train_point *point) {
     hz_batch b;
-    int64_t right = 0, seen = 0;
-    double loss = 0;
+    double sums[3] = {0}; /* loss, right, seen */
     if (!hz_loader_start(r->test, 0, 0, &r->err)) return false;
     while (hz_loader_next(r->test, &b, &r->err)) {
+        if (b.x.dim[0] == 0) continue;
         hz_var scores = forward(r, &b, false);
-        loss += hz_item(hz_cross_entropy(scores, hz_input(r->t, &b.y), HZ_LOSS_SUM));
-        right += count_right(scores, &b.y);
-        seen += b.x.dim[0];
+        sums[0] += hz_item(hz_cross_entropy(scores, hz_input(r->t, &b.y), HZ_LOSS_SUM));
+        sums[1] += (double)count_right(scores, &b.y);
+        sums[2] += (double)b.x.dim[0];
         if (!hz_tape_ok(r->t, &r->err)) return false;
     }
-    point->test_loss = loss / (double)seen;
-    point->test_accuracy = (double)right / (double)seen;
-    return !r->err.code;
+    if (r->err.code || !hz_comm_sum(r->comm, sums, 3, &r->err)) return false;
+    point->test_loss = sums[0] / sums[2];
+    point->test_accuracy = sums[1] / sums[2];
+    return true;
 }
 
 /* What an epoch came to: a line, a line of the log, a checkpoint. */
@@ -261,6 +304,7 @@ static bool finish_epoch(run *r, hz_train_point *point) {
 }
 
 static bool finish_run(run *r, const hz_train_point *last) {
+    if (!leads(r)) return true;
     if (r->s->out &&
         !hz_params_save(r->state.params, r->s->out, &(hz_save_opts){.as_f16 = r->s->half}, &r->err))
         return false;
@@ -273,15 +317,24 @@ static bool finish_run(run *r, const hz_train_point *last) {
 static bool run_all(run *r) {
     hz_train_point last = {.test_accuracy = NAN};
     if (!begin(r)) return false;
-    while (r->state.epoch < r->s->epochs && !hz_interrupted()) {
+    while (r->state.epoch < r->s->epochs && !r->stop) {
         if (!train(r)) return false;
-        if (!hz_interrupted() && !finish_epoch(r, &last)) return false;
+        if (!r->stop && !finish_epoch(r, &last)) return false;
     }
     hz_progress_end(&r->bar);
-    if (!hz_interrupted()) return finish_run(r, &last);
-    fprintf(stderr, "%s: stopped at step %lld%s%s\n", r->c->name, (long long)r->state.step,
-            r->s->checkpoint ? "; go on with --resume: " : "", r->s->checkpoint ? r->s->checkpoint : "");
+    if (!r->stop) return finish_run(r, &last);
+    if (leads(r))
+        fprintf(stderr, "%s: stopped at step %lld%s%s\n", r->c->name, (long long)r->state.step,
+                r->s->checkpoint ? "; go on with --resume: " : "", r->s->checkpoint ? r->s->checkpoint : "");
     return save_checkpoint(r);
+}
+
+static void complain(const run *r) {
+    const char *name = r->c->name;
+    if (r->comm)
+        fprintf(stderr, "%s: process %d: %s\n", name, r->comm->rank, r->err.text);
+    else
+        fprintf(stderr, "%s: %s\n", name, r->err.text);
 }
 
 int classifier_main(const classifier *c, int argc, char **argv) {
@@ -290,11 +343,13 @@ int classifier_main(const classifier *c, int argc, char **argv) {
     if (!read_options(c, argc, argv, &s)) return EXIT_USAGE;
     if (s.help) return print_help(c), 0;
     hz_interrupt_install();
-    const bool ok = run_all(&r);
+    const bool ok = hz_mpi_begin(&r.comm, &r.err) && run_all(&r);
     if (!ok) {
         hz_progress_end(&r.bar);
-        fprintf(stderr, "%s: %s\n", c->name, r.err.text);
+        complain(&r);
     }
     end(&r);
-    return !ok ? EXIT_FAILURE : hz_interrupted() ? 128 + hz_interrupted() : 0;
+    hz_mpi_end(r.comm, ok);
+    const int signal = hz_interrupted() ? hz_interrupted() : SIGINT; /* perhaps of another process */
+    return !ok ? EXIT_FAILURE : r.stop ? 128 + signal : 0;
 }

@@ -103,13 +103,14 @@ static bool prepare_example(const hz_loader *l, worker *w, int64_t position, con
     return true;
 }
 
-/* The positions of the epoch that make up this loader's part of a batch. */
-static void span(const hz_loader *l, int64_t number, int64_t *first, int64_t *count) {
+/* The positions of the epoch that make up this loader's part of a batch; returns how many make up the whole. */
+static int64_t span(const hz_loader *l, int64_t number, int64_t *first, int64_t *count) {
     int64_t start = number * l->opts.batch, all = l->data.x.dim[0] - start;
     int64_t n = all < l->opts.batch ? all : l->opts.batch;
     int64_t from = n * l->opts.part / l->opts.parts, to = n * (l->opts.part + 1) / l->opts.parts;
     *first = start + from;
     *count = to - from;
+    return n;
 }
 
 static void prepare(const hz_loader *l, worker *w, int64_t number, slot *s) {
@@ -246,8 +247,8 @@ bool hz_loader_next(hz_loader *l, hz_batch *b, hz_error *err) {
     const slot *s = take(l, l->upcoming);
     if (!s->ok && err) *err = s->reason;
     if (!s->ok) return false;
-    span(l, l->upcoming, &first, &count);
-    *b = (hz_batch){rows(&s->x, count), rows(&s->y, count), l->upcoming, l->order + first};
+    const int64_t whole = span(l, l->upcoming, &first, &count);
+    *b = (hz_batch){rows(&s->x, count), rows(&s->y, count), l->upcoming, whole, l->order + first};
     l->upcoming++;
     return true;
 }
