@@ -27,8 +27,8 @@ build  fonts-dejavu-core   the font of that lettering
 build  libcriterion-dev    the tests, which the build makes, too
 fetch  npm                 fetches the ResNet-50 weights
 test   libonnx-testdata    ONNX's own conformance cases
-test   libopenmpi-dev     MPI: training by several processes (a build without it trains by one)
-test   openmpi-bin        mpirun
+mpi    libopenmpi-dev|libmpich-dev   MPI: training by several processes (a build without it trains by one)
+mpi    openmpi-bin|mpich             mpirun
 test   g++                 headers compile as C++
 ci     clang               the second compiler
 ci     libomp-14-dev       its OpenMP

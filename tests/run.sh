@@ -70,7 +70,7 @@ case $build_dir in
 /*) ;;
 *) build_dir=$PWD/$build_dir ;;
 esac
-install build test
+install build mpi test
 if ! build "$build_dir"; then
     echo "The build failed, so no test was run."
     echo "0 passed, 1 failed, 0 skipped"

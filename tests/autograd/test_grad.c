@@ -244,3 +244,58 @@ Test(grad, hessian_vector_product_of_a_network_matches_differences) {
     }
     for (int j = 0; j < 3; j++) cr_expect_float_eq(hv[j], (g[0][j] - g[1][j]) / (2 * h), 1e-8);
 }
+
+/* ---- being told of results on the way ---- */
+
+typedef struct told {
+    int order[4], n;
+    double first[4]; /* elements */
+    int64_t numel[4];
+} told;
+
+static void note(int k, const hz_tensor *dx, void *ctx) {
+    told *to = ctx;
+    to->first[to->n] = hz_get_flat(dx, 0);
+    to->numel[to->n] = hz_numel(dx);
+    to->order[to->n++] = k;
+}
+
+/* y = Σ x·w·v: the later an input comes, the earlier its gradient is complete. */
+static void check_told(bool differentiable) {
+    told to = {.n = 0};
+    hz_var w = vector(fours), x = vector(one_two_three), dx[4];
+    hz_var z = hz_mul(x, w), v = vector(fours), y = total(hz_mul(z, v)), lone = vector(fours);
+    const hz_grad_opts opts = {.ready = note,
+                               .ready_ctx = &to,
+                               .differentiable = differentiable,
+                               .unreachable = HZ_UNREACHABLE_NONE};
+    cr_assert(hz_grad(&y, 1, (hz_var[]){w, v, lone, w}, 4, &opts, dx));
+    cr_assert_eq(to.n, 3);
+    cr_expect(to.order[0] == 1 && to.first[0] == 4 && to.numel[0] == 3); /* ∂y/∂v = x·w */
+    cr_expect(to.order[1] == 0 && to.first[1] == 4 && to.order[2] == 3); /* ∂y/∂w = x·v */
+    expect_values(dx[0], 4, 10, 18);
+}
+
+Test(grad, results_are_told_as_soon_as_they_are_complete) {
+    check_told(false);
+    check_told(true);
+}
+
+Test(grad, results_are_told_whole) {
+    told to = {.n = 0};
+    hz_var x = vector(one_two_three), dx;
+    hz_var y = hz_slice(hz_mul(x, x), 0, 1, 1, 1);
+    cr_assert(hz_grad(&y, 1, &x, 1, &(hz_grad_opts){.ready = note, .ready_ctx = &to}, &dx));
+    cr_expect(to.n == 1 && to.numel[0] == 3 && to.first[0] == 0);
+    expect_values(dx, 0, 4, 0);
+}
+
+Test(grad, results_are_not_told_in_part) {
+    told to = {.n = 0};
+    hz_box box;
+    hz_var x = vector(one_two_three), y = total(x), dx;
+    cr_expect_not(hz_grad(
+        &y, 1, &x, 1, &(hz_grad_opts){.ready = note, .ready_ctx = &to, .support = &box, .support_only = true},
+        &dx));
+    cr_expect(strstr(error_text(), "no ready"));
+}

@@ -13,9 +13,8 @@
 #include <criterion/criterion.h>
 
 typedef struct outcome {
-    int status;      /* exit status; −1 if a signal ended it */
-    char out[65536]; /* stdout and stderr, cut off at the end of the buffer */
-    char err[8192];
+    int status;                  /* exit status; −1 if a signal ended it */
+    char out[65536], err[65536]; /* stdout and stderr, cut off at the end of the buffer */
 } outcome;
 
 static inline void read_whole(const char *path, char *text, size_t size) {
@@ -26,19 +25,27 @@ static inline void read_whole(const char *path, char *text, size_t size) {
     unlink(path);
 }
 
-/* Run PROGRAM ARGUMENTS (as the shell reads them) in folder `in`. The result is valid until the next call. */
-static inline const outcome *run_in(const char *in, const char *program, const char *arguments) {
+/* Run what a shell reads in folder `in`. The result is valid until the next call. */
+static inline const outcome *run_line(const char *in, const char *command) {
     static outcome o;
     char line[8192], out[64], err[64];
     snprintf(out, sizeof out, "/tmp/hz-out-%ld", (long)getpid());
     snprintf(err, sizeof err, "/tmp/hz-err-%ld", (long)getpid());
-    cr_assert((size_t)snprintf(line, sizeof line, "cd '%s' && '%s/%s' %s >%s 2>%s </dev/null", in,
-                               HZ_PROGRAMS, program, arguments, out, err) < sizeof line);
+    cr_assert((size_t)snprintf(line, sizeof line, "cd '%s' && %s >%s 2>%s </dev/null", in, command, out,
+                               err) < sizeof line);
     int status = system(line);
     o.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     read_whole(out, o.out, sizeof o.out);
     read_whole(err, o.err, sizeof o.err);
     return &o;
+}
+
+/* The same for PROGRAM ARGUMENTS. */
+static inline const outcome *run_in(const char *in, const char *program, const char *arguments) {
+    char line[8192];
+    cr_assert((size_t)snprintf(line, sizeof line, "'%s/%s' %s", HZ_PROGRAMS, program, arguments) <
+              sizeof line);
+    return run_line(in, line);
 }
 
 #endif

@@ -5,48 +5,11 @@
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
-#include <sys/stat.h>
 #include <time.h>
 
-#include "command.h"
+#include "digits.h"
 #include "nn/train_log.h"
 #include "tensor/png.h"
-#include "tensor/random.h"
-
-enum { SIDE = 28, PIXELS = SIDE * SIDE, CLASSES = 10, EXAMPLES = 400, TESTS = 100 };
-
-static char folder[64];
-
-/* ---- the data ---- */
-
-/* A bright square at a place told by the class, in noise. */
-static void draw_digit(uint64_t number, int class, uint8_t *pixel) {
-    for (int k = 0; k < PIXELS; k++) pixel[k] = (uint8_t)(60 * hz_random_uniform(number, 0, (uint64_t)k));
-    for (int y = 0; y < 6; y++)
-        for (int x = 0; x < 4; x++) pixel[(4 + class / 5 * 12 + y) * SIDE + 2 + class % 5 * 5 + x] = 250;
-}
-
-static void put_number(FILE *f, uint32_t n) {
-    for (int shift = 24; shift >= 0; shift -= 8) putc((int)(n >> shift & 255), f);
-}
-
-static void write_digits(const char *which, uint32_t n, uint64_t seed) {
-    char path[128];
-    uint8_t pixel[PIXELS];
-    snprintf(path, sizeof path, "%s/%s-images-idx3-ubyte", folder, which);
-    FILE *images = fopen(path, "wb");
-    snprintf(path, sizeof path, "%s/%s-labels-idx1-ubyte", folder, which);
-    FILE *labels = fopen(path, "wb");
-    cr_assert(images && labels);
-    put_number(images, 0x803), put_number(images, n), put_number(images, SIDE), put_number(images, SIDE);
-    put_number(labels, 0x801), put_number(labels, n);
-    for (uint32_t k = 0; k < n; k++) {
-        draw_digit(seed + k, (int)(k % CLASSES), pixel);
-        fwrite(pixel, 1, PIXELS, images);
-        putc((int)(k % CLASSES), labels);
-    }
-    cr_assert(fclose(images) == 0 && fclose(labels) == 0);
-}
 
 static void write_picture(void) {
     char path[128];
@@ -60,20 +23,11 @@ static void write_picture(void) {
 }
 
 static void set_up(void) {
-    snprintf(folder, sizeof folder, "/tmp/hz-train-%ld", (long)getpid());
-    cr_assert(mkdir(folder, 0700) == 0);
-    write_digits("train", EXAMPLES, 1000);
-    write_digits("t10k", TESTS, 9000);
+    make_folder();
     write_picture();
 }
 
-static void tear_down(void) {
-    char line[128];
-    snprintf(line, sizeof line, "rm -rf '%s'", folder);
-    cr_expect_eq(system(line), 0);
-}
-
-TestSuite(train, .init = set_up, .fini = tear_down, .timeout = 300);
+TestSuite(train, .init = set_up, .fini = remove_folder, .timeout = 300);
 
 /* ---- what it trains ---- */
 
