@@ -1,4 +1,4 @@
-/* command.h: run a program of examples/ as a shell would and look at what it says.
+/* command.h: run a program of examples/ as a shell would, in a folder of the test's own, and look at what it says.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef HZ_TESTS_EXAMPLES_COMMAND_H
@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include <criterion/criterion.h>
+
+#include "scratch.h"
 
 typedef struct outcome {
     int status;                  /* exit status; −1 if a signal ended it */
@@ -25,13 +27,13 @@ static inline void read_whole(const char *path, char *text, size_t size) {
     unlink(path);
 }
 
-/* Run what a shell reads in folder `in`. The result is valid until the next call. */
-static inline const outcome *run_line(const char *in, const char *command) {
+/* Run what a shell reads, in the folder. The result is valid until the next call. */
+static inline const outcome *run_line(const char *command) {
     static outcome o;
     char line[8192], out[64], err[64];
     snprintf(out, sizeof out, "/tmp/hz-out-%ld", (long)getpid());
     snprintf(err, sizeof err, "/tmp/hz-err-%ld", (long)getpid());
-    cr_assert((size_t)snprintf(line, sizeof line, "cd '%s' && %s >%s 2>%s </dev/null", in, command, out,
+    cr_assert((size_t)snprintf(line, sizeof line, "cd '%s' && %s >%s 2>%s </dev/null", folder, command, out,
                                err) < sizeof line);
     int status = system(line);
     o.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
@@ -41,11 +43,11 @@ static inline const outcome *run_line(const char *in, const char *command) {
 }
 
 /* The same for PROGRAM ARGUMENTS. */
-static inline const outcome *run_in(const char *in, const char *program, const char *arguments) {
+static inline const outcome *run(const char *program, const char *arguments) {
     char line[8192];
     cr_assert((size_t)snprintf(line, sizeof line, "'%s/%s' %s", HZ_PROGRAMS, program, arguments) <
               sizeof line);
-    return run_line(in, line);
+    return run_line(line);
 }
 
 #endif

@@ -7,14 +7,11 @@
 
 #include <stdint.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "command.h"
 #include "tensor/random.h"
 
 enum { SIDE = 28, PIXELS = SIDE * SIDE, CLASSES = 10, EXAMPLES = 400, TESTS = 100 };
-
-static char folder[64];
 
 static inline void draw_digit(uint64_t number, int class, uint8_t *pixel) {
     for (int k = 0; k < PIXELS; k++) pixel[k] = (uint8_t)(60 * hz_random_uniform(number, 0, (uint64_t)k));
@@ -44,18 +41,10 @@ static inline void write_digits(const char *which, uint32_t n, uint64_t seed) {
     cr_assert(fclose(images) == 0 && fclose(labels) == 0);
 }
 
-/* Make the folder; remove_folder takes it away. */
-static inline void make_folder(void) {
-    snprintf(folder, sizeof folder, "/tmp/hz-digits-%ld", (long)getpid());
-    cr_assert(mkdir(folder, 0700) == 0);
+static inline void make_folder_of_digits(void) {
+    make_folder();
     write_digits("train", EXAMPLES, 1000);
     write_digits("t10k", TESTS, 9000);
-}
-
-static inline void remove_folder(void) {
-    char line[128];
-    snprintf(line, sizeof line, "rm -rf '%s'", folder);
-    cr_expect_eq(system(line), 0);
 }
 
 #endif

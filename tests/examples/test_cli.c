@@ -15,8 +15,6 @@
 #include "tensor/random.h"
 #include "tensor/safetensors.h"
 
-static char folder[64];
-
 /* ---- a network and a picture to work on ---- */
 
 enum { MOST = 128 };
@@ -81,12 +79,6 @@ static void write_picture(const char *path) {
     cr_assert(hz_png_write(path, &v, NULL, 0, NULL, &err), "%s", err.text);
 }
 
-static const char *in_folder(const char *name) {
-    static char path[128];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
 static void write_lines(const char *path, int n) {
     FILE *f = fopen(path, "w");
     for (int k = 0; k < n; k++) fprintf(f, "%d\n", k);
@@ -101,27 +93,20 @@ static void write_input_with_nan(const char *path) {
 }
 
 static void set_up(void) {
-    snprintf(folder, sizeof folder, "/tmp/hz-cli-%ld", (long)getpid());
-    cr_assert(mkdir(folder, 0700) == 0);
+    make_folder();
     write_network(in_folder("net.safetensors"));
     write_picture(in_folder("picture.png"));
     write_lines(in_folder("eleven.txt"), 11);
     write_input_with_nan(in_folder("nan.npy"));
 }
 
-static void tear_down(void) {
-    char line[128];
-    snprintf(line, sizeof line, "rm -rf '%s'", folder);
-    cr_expect_eq(system(line), 0);
-}
-
-TestSuite(cli, .init = set_up, .fini = tear_down);
+TestSuite(cli, .init = set_up, .fini = remove_folder);
 
 #define NET "--model resnet20:net.safetensors "
 #define PICTURE NET "--image picture.png "
 
 static const outcome *hzero(const char *arguments) {
-    return run_in(folder, "hzero/hzero", arguments);
+    return run("hzero/hzero", arguments);
 }
 
 static json_t *parsed(const outcome *o) {
@@ -428,7 +413,7 @@ Test(cli, paths_add_up_to_the_gradient) {
 Test(cli, squeezenet_sees_an_egyptian_cat) {
     char line[8192], weights[4096], labels[4096];
     if (!hz_test_data("squeezenet1_0_dc.safetensors") || !hz_test_data("chelsea_227.png"))
-        cr_skip("no data: set HZ_DATA");
+        skip("no data: set HZ_DATA");
     snprintf(weights, sizeof weights, "%s", hz_test_data("squeezenet1_0_dc.safetensors"));
     snprintf(labels, sizeof labels, "%s", hz_test_data("synset_words.txt"));
     cr_assert((size_t)snprintf(

@@ -10,7 +10,7 @@
 static void set_up(void) {
     char asan[256];
     const char *before = getenv("ASAN_OPTIONS");
-    make_folder();
+    make_folder_of_digits();
     snprintf(asan, sizeof asan, "%s:detect_leaks=0", before ? before : "");
     setenv("ASAN_OPTIONS", asan, 1);
     setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
@@ -22,8 +22,8 @@ TestSuite(mpi, .init = set_up, .fini = remove_folder, .timeout = 120);
 
 /* HZ_HAVE_MPI: the programs were built with it. */
 static void need_mpi(void) {
-    if (!HZ_HAVE_MPI) cr_skip_test("built without MPI: install libopenmpi-dev");
-    if (system("command -v mpirun >/dev/null")) cr_skip_test("no mpirun here: install openmpi-bin");
+    if (!HZ_HAVE_MPI) skip("built without MPI: install libopenmpi-dev");
+    if (system("command -v mpirun >/dev/null")) skip("no mpirun here: install openmpi-bin");
 }
 
 /* Every one of n processes does `first`, then becomes mnist. */
@@ -32,15 +32,13 @@ static const outcome *train(int n, const char *first, const char *options) {
     snprintf(line, sizeof line,
              "mpirun -n %d sh -c '%s exec \"%s/mnist\" --data . --batch 21 --threads 1 %s'", n, first,
              HZ_PROGRAMS, options);
-    return run_line(folder, line);
+    return run_line(line);
 }
 
 static hz_weights *open_weights(const char *name) {
-    char path[128];
     hz_weights *w = NULL;
     hz_error err = {HZ_OK, ""};
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    cr_assert(hz_weights_open(path, NULL, &w, &err), "%s", err.text);
+    cr_assert(hz_weights_open(in_folder(name), NULL, &w, &err), "%s", err.text);
     return w;
 }
 
@@ -70,7 +68,7 @@ static int count(const char *text, const char *word) {
 
 Test(mpi, two_and_three_processes_train_what_one_does) {
     need_mpi();
-    const outcome *o = run_in(folder, "mnist", "--data . --batch 21 --threads 1 --epochs 1 --out one");
+    const outcome *o = run("mnist", "--data . --batch 21 --threads 1 --epochs 1 --out one");
     cr_assert_eq(o->status, 0, "%s", o->err);
     o = train(2, "", "--epochs 1 --out two --log two.jsonl");
     cr_assert_eq(o->status, 0, "%s", o->err);
@@ -107,9 +105,8 @@ Test(mpi, processes_with_other_seeds_are_told_so) {
 /* What is stopped goes on where it was, whatever the number of processes. */
 Test(mpi, ctrl_c_saves_once_and_stops_all) {
     need_mpi();
-    const outcome *o =
-        run_line(folder, "sh -c '{ sleep 2; kill -INT $$; } & exec mpirun -n 2 \"" HZ_PROGRAMS
-                         "/mnist\" --data . --batch 21 --threads 1 --epochs 1000000 --checkpoint c'");
+    const outcome *o = run_line("sh -c '{ sleep 2; kill -INT $$; } & exec mpirun -n 2 \"" HZ_PROGRAMS
+                                "/mnist\" --data . --batch 21 --threads 1 --epochs 1000000 --checkpoint c'");
     cr_expect(o->status != 0);
     cr_expect_eq(count(o->err, "go on with --resume: c"), 1, "%s", o->err);
     o = train(1, "", "--checkpoint c --resume --epochs 1");
@@ -117,7 +114,7 @@ Test(mpi, ctrl_c_saves_once_and_stops_all) {
 }
 
 Test(mpi, a_build_without_it_refuses_to_be_one_of_several) {
-    if (HZ_HAVE_MPI) cr_skip_test("this one has it");
-    const outcome *o = run_line(folder, "OMPI_COMM_WORLD_SIZE=2 '" HZ_PROGRAMS "/mnist' --data .");
+    if (HZ_HAVE_MPI) skip("this one has it");
+    const outcome *o = run_line("OMPI_COMM_WORLD_SIZE=2 '" HZ_PROGRAMS "/mnist' --data .");
     cr_expect(o->status == 1 && strstr(o->err, "this build knows no MPI"), "%s", o->err);
 }

@@ -12,18 +12,16 @@
 #include "tensor/png.h"
 
 static void write_picture(void) {
-    char path[128];
     uint8_t gray[PIXELS], pixel[3 * PIXELS];
     hz_error err = {.code = HZ_OK};
     draw_digit(5, 7, gray);
     for (int k = 0; k < 3 * PIXELS; k++) pixel[k] = gray[k / 3];
     const hz_tensor picture = hz_tensor_of(pixel, HZ_U8, HZ_DIMS(SIDE, SIDE, 3));
-    snprintf(path, sizeof path, "%s/seven.png", folder);
-    cr_assert(hz_png_write(path, &picture, NULL, 0, NULL, &err), "%s", err.text);
+    cr_assert(hz_png_write(in_folder("seven.png"), &picture, NULL, 0, NULL, &err), "%s", err.text);
 }
 
 static void set_up(void) {
-    make_folder();
+    make_folder_of_digits();
     write_picture();
 }
 
@@ -43,11 +41,10 @@ Test(train, what_mnist_saves_is_a_model_of_gray_pictures_for_every_program) {
         {"hzero/hzero", "units --model lenet:w"},
         {"dream", "--model lenet:w --unit 'logits[7]' --steps 5 --out d.png"},
     };
-    const outcome *o =
-        run_in(folder, "mnist", "--data . --epochs 8 --batch 20 --out w --log l --curve c.svg");
+    const outcome *o = run("mnist", "--data . --epochs 8 --batch 20 --out w --log l --curve c.svg");
     cr_assert(o->status == 0 && strstr(o->out, "test accuracy 100.00 % of 100"), "%s%s", o->out, o->err);
     for (size_t k = 0; k < sizeof each / sizeof each[0]; k++) {
-        o = run_in(folder, each[k][0], each[k][1]);
+        o = run(each[k][0], each[k][1]);
         cr_expect_eq(o->status, 0, "%s %s: %s", each[k][0], each[k][1], o->err);
         if (k == 0) cr_expect(strstr(o->out, "top-1 100.0 % of 100"), "%s", o->out);
         if (k == 1) cr_expect(strchr(o->out, '7'), "%s", o->out);
@@ -55,7 +52,7 @@ Test(train, what_mnist_saves_is_a_model_of_gray_pictures_for_every_program) {
 }
 
 Test(train, without_data_it_says_how_to_fetch_them) {
-    const outcome *o = run_in(folder, "mnist", "--data nowhere");
+    const outcome *o = run("mnist", "--data nowhere");
     cr_expect(o->status == 1 && strstr(o->err, "sh examples/fetch.sh mnist"), "%s", o->err);
 }
 
@@ -80,9 +77,7 @@ static pid_t start(const char *name) {
 }
 
 static bool exists(const char *name) {
-    char path[128];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return access(path, F_OK) == 0;
+    return access(in_folder(name), F_OK) == 0;
 }
 
 static void nap(int milliseconds) {
