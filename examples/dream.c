@@ -136,6 +136,7 @@ static bool draw(dream *d) {
 
 static const command dream_command = {
     .name = "dream",
+    .title = "dream",
     .summary = "pixels that make a hidden unit fire",
     .details =
         "Changes pixels, from an image or from noise, until a hidden unit fires, and draws five stages.",

@@ -127,6 +127,7 @@ static void run(attack *a) {
 
 static const command fgsm_command = {
     .name = "fgsm",
+    .title = "fgsm",
     .summary = "the smallest sign step at the pixels that fools a classifier",
     .details =
         "Looks for the smallest step along the sign of the gradient at the pixels that changes the class.",

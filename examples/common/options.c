@@ -52,11 +52,9 @@ const char *options_path(const char *folder, const char *set, const char *name, 
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     if (folder)
         snprintf(path, room, "%s/%s", folder, name);
+    else if (cache && *cache) /* set to nothing it counts as not set, as in examples/fetch.sh */
+        snprintf(path, room, "%s/hzero/%s/%s", cache, set, name);
     else
-        snprintf(path, room, "%s%s/hzero/%s/%s",
-                 cache  ? cache
-                 : home ? home
-                        : "",
-                 cache ? "" : "/.cache", set, name);
+        snprintf(path, room, "%s/.cache/hzero/%s/%s", home ? home : "", set, name);
     return path;
 }

@@ -29,7 +29,7 @@ int run_evaluate(const options *o) {
     hz_data data = {.memory = {NULL}};
     hz_accuracy accuracy;
     hz_tape_opts opts = {.threads = (int)o->threads};
-    if (session_open(&s, "evaluate", o) && open_data(o->data, &s.model.preprocess, &data, &s.err) &&
+    if (session_open(&s, "hzero evaluate", o) && open_data(o->data, &s.model.preprocess, &data, &s.err) &&
         hz_evaluate(&s.model, &data, 0, &opts, &accuracy, &s.err))
         report(o, accuracy);
     hz_data_close(&data);

@@ -41,6 +41,7 @@ typedef struct job {
     session s;
     const options *o;
     const char *rule[MOST_VALUES];
+    bool has_relu; /* whether there is anything for the rules to apply to */
     int n_rules, n_units;
     unit_row *row;
     influence *all; /* n_units × n_rules, row by row */
@@ -48,23 +49,21 @@ typedef struct job {
 
 /* ---- computing ---- */
 
-static bool choose_rules(job *j) {
+static void choose_rules(job *j) {
     const words *given = &j->o->rule;
-    for (int k = 0; k < given->n; k++) {
-        bool known = false;
-        for (int r = 0; hz_rule_names[r]; r++) known |= !strcmp(hz_rule_names[r], given->word[k]);
-        if (!known) {
-            char list[128] = "";
-            for (int r = 0; hz_rule_names[r]; r++)
-                snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", r ? ", " : "",
-                         hz_rule_names[r]);
-            return hz_fail(&j->s.err, HZ_ENOTFOUND, "unknown rule \"%.80s\"; known are %s", given->word[k],
-                           list);
-        }
-        j->rule[j->n_rules++] = given->word[k];
-    }
+    for (int k = 0; k < given->n; k++) j->rule[j->n_rules++] = given->word[k];
     for (int r = 0; given->n == 0 && hz_rule_names[r]; r++) j->rule[j->n_rules++] = hz_rule_names[r];
-    return true;
+}
+
+static bool has_relu(hz_tape *t) {
+    for (uint32_t id = 1; id < hz_tape_size(t); id++)
+        if (hz_is_relu(hz_node_of(hz_at(t, id)), NULL)) return true;
+    return false;
+}
+
+/* Where no ReLU is, the rules that are there by default have nothing to change; one that was asked for is an error. */
+static const hz_rules *rules_of(const job *j, const char *name) {
+    return j->has_relu || j->o->rule.n ? hz_rules_named(name) : NULL;
 }
 
 static void measure_map(influence *f) {
@@ -87,12 +86,15 @@ static void measure_map(influence *f) {
 static bool compute(job *j, hz_var unit, influence *f) {
     hz_grad_report report;
     hz_var dx;
-    const hz_rules *rules = hz_rules_named(f->rule);
-    hz_grad_opts opts = {.rules = rules, .report = &report};
+    const hz_rules *rules = rules_of(j, f->rule);
+    hz_grad_opts opts = {.rules = rules, .report = &report, .check_finite = true};
     if (!hz_grad(&unit, 1, &j->s.x, 1, &opts, &dx)) return session_ok(&j->s);
     hz_tensor whole = *hz_value(dx);
     f->map = hz_tensor_of(whole.data, HZ_F32, HZ_DIMS(whole.dim[1], whole.dim[2], whole.dim[3]));
-    snprintf(f->coverage, sizeof f->coverage, "%s", report.text);
+    if (!rules && hz_rules_named(f->rule)->n)
+        snprintf(f->coverage, sizeof f->coverage, "%s: the network has no relu", f->rule);
+    else
+        snprintf(f->coverage, sizeof f->coverage, "%s", report.text);
     measure_map(f);
     hz_zero_report why;
     if (f->largest == 0 && hz_explain_zero(unit, j->s.x, rules, &why))
@@ -124,6 +126,8 @@ static bool compute_row(job *j, const char *text, unit_row *row) {
 
 static bool compute_all(job *j) {
     j->n_units = j->o->unit.n;
+    j->has_relu = has_relu(j->s.t);
+    choose_rules(j);
     j->row = calloc((size_t)j->n_units, sizeof *j->row);
     j->all = calloc((size_t)(j->n_units * j->n_rules), sizeof *j->all);
     if (!j->row || !j->all) return hz_fail(&j->s.err, HZ_ENOMEM, "out of memory");
@@ -336,7 +340,7 @@ static void report(const job *j) {
 
 int run_influence(const options *o) {
     job j = {.o = o};
-    bool ok = session_open(&j.s, "influence", o) && choose_rules(&j) && session_forward(&j.s, o->image) &&
+    bool ok = session_open(&j.s, "hzero influence", o) && session_forward(&j.s, o->image) &&
               compute_all(&j) && save_maps(&j) && draw(&j);
     if (ok) report(&j);
     free(j.row);

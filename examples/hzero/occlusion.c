@@ -24,9 +24,10 @@ typedef struct occlusion {
     float *drop;     /* rows × columns: value minus value with the window there */
 } occlusion;
 
-/* Positions of the window along an axis; the last one may hang over the edge. */
+/* Positions of the window along an axis; the last one may hang over the edge, but covers something. */
 static int64_t positions(int64_t extent, long window, long stride) {
-    return extent <= window ? 1 : 1 + (extent - window + stride - 1) / stride;
+    if (extent <= window) return 1;
+    return 1 + (stride > window ? extent - 1 : extent - window + stride - 1) / stride;
 }
 
 static void cover(occlusion *c, int64_t top, int64_t left) {
@@ -45,7 +46,8 @@ static bool measure(occlusion *c, double *value) {
     hz_unit_info unit;
     if (!hz_unit_parse(c->s.t, c->unit.text, &unit)) return session_ok(&c->s);
     *value = hz_get(hz_value(unit.layer), unit.index);
-    return true;
+    return isfinite(*value) || hz_fail(&c->s.err, HZ_ENUMERIC, "%s is %g with a part of the picture covered",
+                                       c->unit.text, *value);
 }
 
 static bool slide(occlusion *c) {
@@ -67,7 +69,6 @@ static bool slide(occlusion *c) {
 }
 
 static bool start(occlusion *c) {
-    if (c->o->unit.n != 1) return hz_fail(&c->s.err, HZ_EINVAL, "give one unit, not %d", c->o->unit.n);
     if (!hz_unit_parse(c->s.t, c->o->unit.word[0], &c->unit)) return session_ok(&c->s);
     c->value = hz_get(hz_value(c->unit.layer), c->unit.index);
     return true;
@@ -126,8 +127,8 @@ static void report(const occlusion *c) {
 
 int run_occlusion(const options *o) {
     occlusion c = {.o = o};
-    if (session_open(&c.s, "occlusion", o) && session_forward(&c.s, o->image) && start(&c) && slide(&c) &&
-        draw(&c))
+    if (session_open(&c.s, "hzero occlusion", o) && session_forward(&c.s, o->image) && start(&c) &&
+        slide(&c) && draw(&c))
         report(&c);
     free(c.original);
     free(c.drop);

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ops/ops.h"
+
 typedef enum kind { TEXT, WORDS, COUNT, REAL, TRIPLE, FLAG } kind;
 
 typedef struct spec {
@@ -58,12 +60,15 @@ static const spec specs[] = {
     {"--json", NULL, "print JSON", FLAG, OPT_JSON, AT(json), 0},
     {"--help", NULL, "this text", FLAG, 0, AT(help), 0},
 };
-enum { SPECS = sizeof specs / sizeof specs[0] };
+enum { SPECS = sizeof specs / sizeof specs[0], USAGE_WIDTH = 100, USAGE_INDENT = 6 };
 
 /* ---- values ---- */
 
 static bool bad_value(const command *c, const spec *s, const char *text) {
-    fprintf(stderr, "hzero %s: %s wants %s, not \"%s\"\n", c->name, s->name, s->value, text);
+    const char *wanted = s->kind == COUNT    ? "a whole number from 1 to 1000000"
+                         : s->kind == TRIPLE ? "three numbers, R,G,B"
+                                             : s->value;
+    fprintf(stderr, "%s: %s wants %s, not \"%s\"\n", c->title, s->name, wanted, text);
     return false;
 }
 
@@ -103,7 +108,7 @@ static bool read_value(const command *c, const spec *s, const char *text, option
     case WORDS: {
         words *list = at;
         if (list->n == MOST_VALUES) {
-            fprintf(stderr, "hzero %s: more than %d values of %s\n", c->name, MOST_VALUES, s->name);
+            fprintf(stderr, "%s: more than %d values of %s\n", c->title, MOST_VALUES, s->name);
             return false;
         }
         list->word[list->n++] = text;
@@ -125,30 +130,50 @@ static const spec *find(const command *c, const char *word, const char **value) 
     for (int k = 0; k < SPECS; k++)
         if (strlen(specs[k].name) == length && !strncmp(specs[k].name, word, length)) {
             if (!specs[k].bit || (c->takes & specs[k].bit)) return &specs[k];
-            fprintf(stderr, "hzero %s: has no option %s; see hzero %s --help\n", c->name, specs[k].name,
-                    c->name);
+            fprintf(stderr, "%s: has no option %s; see %s --help\n", c->title, specs[k].name, c->title);
             return NULL;
         }
-    fprintf(stderr, "hzero %s: unknown %s \"%s\"; see hzero %s --help\n", c->name,
-            word[0] == '-' ? "option" : "argument", word, c->name);
+    fprintf(stderr, "%s: unknown %s \"%s\"; see %s --help\n", c->title,
+            word[0] == '-' ? "option" : "argument", word, c->title);
     return NULL;
 }
 
-static bool check_needed(const command *c, const options *o, unsigned given) {
+static bool complain(const command *c, const char *option, const char *wanted, const char *text) {
+    fprintf(stderr, "%s: %s wants %s, not \"%s\"\n", c->title, option, wanted, text);
+    return false;
+}
+
+static bool check_rules(const command *c, const words *rule) {
+    char known[128] = "";
+    for (int r = 0; hz_rule_names[r]; r++)
+        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", r ? " or " : "",
+                 hz_rule_names[r]);
+    for (int k = 0; k < rule->n; k++)
+        if (!hz_rules_named(rule->word[k])) return complain(c, "--rule", known, rule->word[k]);
+    return true;
+}
+
+/* What the kind of an option alone does not say. */
+static bool check_values(const command *c, const options *o) {
+    char text[32];
+    snprintf(text, sizeof text, "%g", o->range);
+    if (o->order && strcmp(o->order, "rgb") && strcmp(o->order, "bgr"))
+        return complain(c, "--order", "rgb or bgr", o->order);
+    if (o->range != 0 && o->range != 1 && o->range != 255) return complain(c, "--range", "1 or 255", text);
+    for (int k = 0; o->has_std && k < 3; k++) {
+        snprintf(text, sizeof text, "%g", o->std[k]);
+        if (!(o->std[k] > 0)) return complain(c, "--std", "three positive numbers", text);
+    }
+    if (o->unit.n > 1 && !(c->takes & OPT_UNITS)) return complain(c, "--unit", "one unit", o->unit.word[1]);
+    return check_rules(c, &o->rule);
+}
+
+static bool check_needed(const command *c, unsigned given) {
     for (int k = 0; k < SPECS; k++)
         if (specs[k].bit & c->needs & ~given) {
-            fprintf(stderr, "hzero %s: needs %s %s (%s)\n", c->name, specs[k].name, specs[k].value,
-                    specs[k].help);
+            fprintf(stderr, "%s: needs %s %s (%s)\n", c->title, specs[k].name, specs[k].value, specs[k].help);
             return false;
         }
-    if (o->order && strcmp(o->order, "rgb") && strcmp(o->order, "bgr")) {
-        fprintf(stderr, "hzero %s: --order wants rgb or bgr, not \"%s\"\n", c->name, o->order);
-        return false;
-    }
-    if (o->range != 0 && o->range != 1 && o->range != 255) {
-        fprintf(stderr, "hzero %s: --range wants 1 or 255, not %g\n", c->name, o->range);
-        return false;
-    }
     return true;
 }
 
@@ -161,7 +186,7 @@ static bool read_list(const command *c, const spec *s, int argc, char **argv, in
 
 static bool set_flag(const command *c, const spec *s, const char *value, options *o) {
     *(bool *)((char *)o + s->offset) = true;
-    if (value) fprintf(stderr, "hzero %s: %s takes no value, not \"%s\" either\n", c->name, s->name, value);
+    if (value) fprintf(stderr, "%s: %s takes no value, not \"%s\" either\n", c->title, s->name, value);
     return !value;
 }
 
@@ -170,7 +195,7 @@ static bool read_values(const command *c, const spec *s, const char *value, int 
                         options *o) {
     if (value) return read_value(c, s, value, o);
     if (*k + 1 == argc) {
-        fprintf(stderr, "hzero %s: %s wants %s\n", c->name, s->name, s->value);
+        fprintf(stderr, "%s: %s wants %s, and nothing follows\n", c->title, s->name, s->value);
         return false;
     }
     if (!read_value(c, s, argv[++*k], o)) return false;
@@ -189,17 +214,24 @@ bool options_parse(const command *c, int argc, char **argv, int first, options *
             return false;
         if (o->help) return true;
     }
-    return check_needed(c, o, given);
+    return check_needed(c, given) && check_values(c, o);
+}
+
+/* " [--top N]", or without brackets what is needed, on a line of its own where the last one is full. */
+static void print_usage_of(const command *c, const spec *s, int *column) {
+    char word[64];
+    const bool needed = s->bit & c->needs;
+    const int n = snprintf(word, sizeof word, needed ? " %s%s%s" : " [%s%s%s]", s->name, s->value ? " " : "",
+                           s->value ? s->value : "");
+    if (*column + n > USAGE_WIDTH) *column = printf("\n%*s", USAGE_INDENT, "") - 1;
+    printf("%s", word);
+    *column += n;
 }
 
 void options_help(const command *c) {
-    printf("usage: hzero %s", c->name);
-    for (int k = 0; k < SPECS; k++) {
-        if (!(specs[k].bit & c->takes)) continue;
-        bool needed = specs[k].bit & c->needs;
-        printf(needed ? " %s%s%s" : " [%s%s%s]", specs[k].name, specs[k].value ? " " : "",
-               specs[k].value ? specs[k].value : "");
-    }
+    int column = printf("usage: %s", c->title);
+    for (int k = 0; k < SPECS; k++)
+        if (specs[k].bit & c->takes) print_usage_of(c, &specs[k], &column);
     printf("\n\n%s\n\n", c->details);
     for (int k = 0; k < SPECS; k++)
         if (!specs[k].bit || (specs[k].bit & c->takes))

@@ -42,11 +42,13 @@ typedef enum option_bit {
     OPT_PREPROCESSING = 1 << 14, /* --size --mean --std --order --range */
     OPT_JSON = 1 << 15,
     OPT_LOG = 1 << 16,
-    OPT_STEPS = 1 << 17
+    OPT_STEPS = 1 << 17,
+    OPT_UNITS = 1 << 18 /* more than one --unit */
 } option_bit;
 
 typedef struct command {
     const char *name;
+    const char *title;            /* as messages have it, "hzero predict" */
     const char *summary;          /* one line, for the list of commands */
     const char *details;          /* for --help of the command */
     unsigned takes, needs;        /* option bits */

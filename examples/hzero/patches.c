@@ -160,7 +160,6 @@ static bool search_file(search *q, const char *file) {
 static bool search_all(search *q) {
     q->most = (int)(q->o->top ? q->o->top : 9);
     if (q->most > MOST_PATCHES) return hz_fail(&q->s.err, HZ_EINVAL, "--top is at most %d", MOST_PATCHES);
-    if (q->o->unit.n != 1) return hz_fail(&q->s.err, HZ_EINVAL, "give one unit, not %d", q->o->unit.n);
     q->best = calloc((size_t)q->most, sizeof *q->best);
     if (!q->best) return hz_fail(&q->s.err, HZ_ENOMEM, "out of memory");
     if (!list_files(q)) return false;
@@ -211,7 +210,7 @@ static void report(const search *q) {
 
 int run_patches(const options *o) {
     search q = {.o = o};
-    if (session_open(&q.s, "patches", o) && search_all(&q) && draw(&q)) report(&q);
+    if (session_open(&q.s, "hzero patches", o) && search_all(&q) && draw(&q)) report(&q);
     for (int k = 0; k < q.n_best; k++) free(q.best[k].picture.data);
     for (int k = 0; k < q.n_files; k++) free(q.file[k]);
     free(q.best);

@@ -68,7 +68,7 @@ static bool print_top(session *s, const options *o, const labels *names) {
 int run_predict(const options *o) {
     session s;
     labels names = {.n = 0};
-    if (session_open(&s, "predict", o) && (!o->labels || labels_load(&names, o->labels, &s.err)) &&
+    if (session_open(&s, "hzero predict", o) && (!o->labels || labels_load(&names, o->labels, &s.err)) &&
         session_forward(&s, o->image))
         print_top(&s, o, &names);
     labels_free(&names);

@@ -53,7 +53,7 @@ int session_close(session *s) {
     free(s->image.data);
     hz_model_close(&s->model);
     if (!s->err.code) return 0;
-    fprintf(stderr, "hzero %s: %s\n", s->who, s->err.text);
+    fprintf(stderr, "%s: %s\n", s->who, s->err.text);
     return EXIT_FAILED;
 }
 

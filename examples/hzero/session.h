@@ -10,7 +10,7 @@
 #include "options.h"
 
 typedef struct session {
-    const char *who; /* the command, for messages */
+    const char *who; /* "hzero predict", for messages */
     hz_model model;
     hz_tape *t;
     hz_tensor image;  /* the network's input, f32 (1, C, H, W), from malloc */

@@ -103,6 +103,6 @@ static bool list_layers(session *s, const options *o) {
 
 int run_units(const options *o) {
     session s;
-    if (session_open(&s, "units", o) && session_forward(&s, o->image)) list_layers(&s, o);
+    if (session_open(&s, "hzero units", o) && session_forward(&s, o->image)) list_layers(&s, o);
     return session_close(&s);
 }

@@ -97,7 +97,7 @@ static void report(const options *o, const hz_tensor *w) {
 
 int run_weights(const options *o) {
     session s;
-    const hz_tensor *w = session_open(&s, "weights", o) ? find_weight(&s, o->layer) : NULL;
+    const hz_tensor *w = session_open(&s, "hzero weights", o) ? find_weight(&s, o->layer) : NULL;
     if (w && w->dim[0] < 1) hz_fail(&s.err, HZ_ESHAPE, "%s has no filters", o->layer);
     if (w && !s.err.code && draw_all(&s, o, w)) report(o, w);
     return session_close(&s);

@@ -17,7 +17,7 @@ static bool view_records(hz_data *data, const char *path, size_t size, hz_error 
     uint8_t *record = data->memory[0];
     int64_t n = (int64_t)(size / RECORD);
     if (!hz__is_cifar10_size(size))
-        return hz_fail(err, HZ_EFORMAT, "%s: has %zu bytes, which is no multiple of %d, a CIFAR-10 record",
+        return hz_fail(err, HZ_EFORMAT, "%s: has %zu bytes, which are not one or more CIFAR-10 records of %d",
                        hz_label(path).s, size, RECORD);
     data->x = hz_tensor_of(record + 1, HZ_U8, HZ_DIMS(n, 3, SIDE, SIDE));
     data->y = hz_tensor_of(record, HZ_U8, HZ_DIMS(n));

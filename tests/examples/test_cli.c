@@ -157,6 +157,10 @@ Test(cli, wrong_usage_exits_2_says_why_and_prints_nothing) {
         {"predict " PICTURE "--top=", "--top"},
         {"predict " PICTURE "--json=yes", "--json takes no value"},
         {"predict " PICTURE "--unit=x", "has no option --unit"},
+        {"predict " PICTURE "--std 0,1,1", "three positive numbers, not \"0\""},
+        {"influence " PICTURE "--unit 'logits[0]' --rule grad",
+         "gradient or deconvnet or guided, not \"grad\""},
+        {"paths --unit 'h1[0]' 'h1[1]'", "one unit, not \"h1[1]\""},
     };
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
         const outcome *o = hzero(cases[k].arguments);
@@ -187,7 +191,6 @@ Test(cli, what_fails_exits_1_names_the_cause_and_leaves_nothing_behind) {
         {"influence " PICTURE "--unit 'layer1[99,0,0]' --out sheet.png", "99"},
         {"influence " PICTURE "--unit 'layer1[1,2]' --out sheet.png", "layer1"},
         {"influence " PICTURE "--unit 'layer1' --out sheet.png", "layer1"},
-        {"influence " PICTURE "--unit 'logits[0]' --rule grad --out sheet.png", "grad"},
         {"influence " PICTURE "--unit 'logits[0]' --out none/sheet.png", "none/sheet.png"},
         {"influence " PICTURE "--unit 'logits[0]' --out sheet.png --save picture.png", "picture.png"},
         {"influence " PICTURE "--unit 'conv1.weight[0,0,0,0]' --out sheet.png", "conv1.weight"},
@@ -368,6 +371,56 @@ Test(cli, occlusion_patches_and_weights_draw_their_pictures) {
     cr_expect(o->status == 0 && exists("weights.png"), "%s", o->err);
     o = hzero("weights " NET "--layer layer3.2.conv2 --out more.png");
     cr_expect(o->status == 0 && exists("more.png"), "%s", o->err);
+}
+
+/* 20 pixels a step over 32: the window starts at 0 and 20, and nowhere outside of the picture. */
+Test(cli, occlusion_covers_a_part_of_the_picture_at_every_position) {
+    json_t *j = parsed(hzero("occlusion " PICTURE
+                             "--unit 'logits[argmax]' --window 8 --stride 20 --out occlusion.png --json"));
+    json_t *drop = json_object_get(j, "drop");
+    cr_assert_eq(json_array_size(drop), 2);
+    for (size_t y = 0; y < 2; y++) {
+        cr_assert_eq(json_array_size(json_array_get(drop, y)), 2);
+        for (size_t x = 0; x < 2; x++)
+            cr_expect_neq(json_number_value(json_array_get(json_array_get(drop, y), x)), 0);
+    }
+    json_decref(j);
+}
+
+/* y = mean(f(x)·scale·scale) of pixels (1, 3, 8, 8), as ONNX; skips where the library was built without it. */
+static void write_onnx(const char *name, hz_var (*f)(hz_var), double scale) {
+    static float pixels[3 * 8 * 8];
+    const hz_tensor image = hz_tensor_of(pixels, HZ_F32, HZ_DIMS(1, 3, 8, 8));
+    hz_error err = {.code = HZ_OK};
+    hz_tape *t = hz_tape_new(NULL);
+    hz_var x = hz_name(hz_input(t, &image), "pixels"), by = hz_full(t, HZ_F32, HZ_DIMS(1, 1, 1, 1), scale);
+    hz_var y = hz_name(hz_mean(hz_mul(hz_mul(f(x), by), by), HZ_AXIS(2) | HZ_AXIS(3), false), "y");
+    const bool ok = hz_onnx_save(in_folder(name), &y, 1, &x, 1, NULL, &err);
+    hz_tape_free(t);
+    if (strstr(err.text, "without libprotobuf-c")) skip("no ONNX here");
+    cr_assert(ok, "%s", err.text);
+    pixels[0] = 1e-30F;
+    cr_assert(hz_npy_save(in_folder("tiny.npy"), &image, NULL, NULL));
+}
+
+#define TINY "--size 8 --image tiny.npy --unit 'y[0]' "
+
+Test(cli, without_a_relu_the_default_rules_change_nothing_and_say_so) {
+    write_onnx("smooth.onnx", hz_sigmoid, 1);
+    const outcome *o = hzero("influence --model smooth.onnx " TINY "--save maps");
+    cr_expect(o->status == 0 && strstr(o->out, "guided: the network has no relu"), "%s%s", o->out, o->err);
+    cr_expect(exists("maps/y[0].deconvnet.npy"));
+    o = hzero("influence --model smooth.onnx " TINY "--rule guided");
+    cr_expect(o->status == 1 && strstr(o->err, "matches no node"), "%s", o->err);
+}
+
+Test(cli, a_gradient_that_overflows_is_an_error) {
+    write_onnx("steep.onnx", hz_relu, 1e30);
+    const outcome *o = hzero("influence --model steep.onnx " TINY "--json --out sheet.png --save maps");
+    cr_expect(o->status == 1 && strstr(o->err, "infinity") && !*o->out, "%s%s", o->out, o->err);
+    cr_expect(!exists("sheet.png") && !exists("maps"));
+    o = hzero("occlusion --model steep.onnx " TINY "--window 4 --stride 4 --out sheet.png");
+    cr_expect(o->status == 1 && strstr(o->err, "covered") && !exists("sheet.png"), "%s", o->err);
 }
 
 Test(cli, curve_is_drawn_from_a_log) {
