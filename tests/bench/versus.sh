@@ -65,11 +65,11 @@ for number in $rounds $threads; do
 done
 [ -x "$bench" ] || fail "no program $bench; build it first: meson setup build && ninja -C build"
 
-# The same limit, in the words of PyTorch, oneDNN, OpenBLAS and BLIS.
+# The same limit, in the words of PyTorch, oneDNN, OpenBLAS and BLIS (5: penryn, 3: haswell; 0.9 knows numbers only).
 case $isa in
     '') ;;
-    c) export ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 OPENBLAS_CORETYPE=Nehalem ;;
-    avx2) export ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OPENBLAS_CORETYPE=Haswell ;;
+    c) export ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 OPENBLAS_CORETYPE=Nehalem BLIS_ARCH_TYPE=5 ;;
+    avx2) export ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OPENBLAS_CORETYPE=Haswell BLIS_ARCH_TYPE=3 ;;
     avx512) ;;
     *) fail "not an instruction set, of c, avx2 and avx512: $isa" ;;
 esac
