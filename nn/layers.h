@@ -35,6 +35,7 @@ enum { HZ_NET_PATH = 128 };
 struct hz_net {
     hz_tape *tape;             /* where ops are recorded */
     const hz_weights *weights; /* parameters of a file, for inference */
+    bool f64;                  /* give layers those of the file in f64, for an input of f64 */
     hz_params
         *params;   /* or those of a store. Either must outlive what is recorded: the leaves borrow tensors */
     bool training; /* normalise by the batch and keep its statistics, drop out; needs params */

@@ -109,12 +109,13 @@ static hz_var onnx_forward(const hz_model *model, hz_var x) {
     enum { FEW = 16 };
     static const int channels_last[] = {0, 2, 3, 1};
     const hz_onnx *net = model->onnx;
+    const bool f64 = hz_value(x)->dtype == HZ_F64;
     hz_var out[FEW];
     if (model->channels_last) x = hz_permute(x, channels_last);
     if (hz_onnx_n_outputs(net) > FEW)
         return hz_tape_fail(x.tape, HZ_EINVAL, "a model of %d outputs, more than %d", hz_onnx_n_outputs(net),
                             FEW);
-    if (!hz_onnx_run(net, x.tape, &x, out)) return hz_none(x.tape);
+    if (!(f64 ? hz_onnx_run_f64 : hz_onnx_run)(net, x.tape, &x, out)) return hz_none(x.tape);
     const hz_node *last = hz_node_of(out[0]);
     return last->op == &hz_op_softmax ? last->in[0] : out[0];
 }
@@ -157,6 +158,6 @@ const hz_tensor *hz_model_weight(const hz_model *model, const char *name) {
 hz_var hz_model_forward(const hz_model *model, hz_var x) {
     if (!hz_ok(x)) return x;
     if (model->onnx) return onnx_forward(model, x);
-    hz_net net = {.tape = x.tape, .weights = model->weights};
+    hz_net net = {.tape = x.tape, .weights = model->weights, .f64 = hz_value(x)->dtype == HZ_F64};
     return model->arch->forward(&net, x);
 }

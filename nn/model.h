@@ -65,8 +65,11 @@ void hz_model_close(hz_model *model); /* one that failed to open is legal */
 /* The parameter of that name; NULL if there is none. */
 const hz_tensor *hz_model_weight(const hz_model *model, const char *name);
 
-/* Scores for x (N, 3, H, W), whatever layout the model takes, on x's tape; the network's layers are named there. Of an ONNX model the first output, or what goes into it
- * if that is a softmax. */
+/* Scores for x (N, 3, H, W), whatever layout the model takes, on x's tape; the network's layers are named there. Of an ONNX
+ * model the first output, or what goes into it if that is a softmax.
+ *
+ * For x in f64 the whole network is computed in f64, from the same weights. Its price is twice the time and memory; what it
+ * buys is that no ReLU and no maximum is decided by rounding, each of which can change a gradient by tens of percent. */
 hz_var hz_model_forward(const hz_model *model, hz_var x);
 
 #ifdef __cplusplus

@@ -104,7 +104,9 @@ static hz_var leaf_of(hz_net *net, const hz_tensor *value) {
 
 static hz_var leaf(hz_net *net, const char *name, const hz_tensor *value) {
     hz_var known = net->params ? leaf_of(net, value) : hz_none(net->tape);
-    return hz_ok(known) ? known : hz_name(hz_input(net->tape, value), name);
+    if (hz_ok(known)) return known;
+    hz_var x = hz_input(net->tape, value);
+    return hz_name(net->f64 && value->dtype == HZ_F32 ? hz_astype(x, HZ_F64) : x, name);
 }
 
 hz_var hz_param_optional(hz_net *net, const char *name) {

@@ -184,7 +184,7 @@ static void forward_piece(const void *task, int64_t index, char *scratch) {
     for (int64_t q = 0; q < v->q || q == 0; q += f->step) {
         const int64_t end = hz__smaller(q + f->step, v->q);
         const hz__matrix cols = tile_matrix(&f->x, g * v->c, &tile, q, end, room);
-        hz__gemm_block(v->dtype, rows, columns, end - q, 1, hz__matrix_at(v->dtype, f->w, k0, q), cols,
+        hz__gemm_alike(v->dtype, rows, columns, end - q, hz__matrix_at(v->dtype, f->w, k0, q), cols,
                        f->b || q > 0 ? 1 : 0, y);
     }
     for (int64_t n = tile.n0; shared && n < tile.n1; n++) {

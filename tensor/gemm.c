@@ -57,6 +57,19 @@ static bool is_worth_packing(hz_dtype dtype, int64_t m, int64_t n, int64_t k, hz
     return m >= FEW_ROWS && (b.cs != 1 || b.rs * size >= FAR || (m >= MANY_ROWS && n * k >= LARGE / size));
 }
 
+static void call_blis(hz_dtype dtype, int64_t m, int64_t n, int64_t k, double alpha, hz__matrix a,
+                      hz__matrix b, double beta, hz__matrix c, rntm_t *rntm) {
+    bli_rntm_set_num_threads(1, rntm);
+    if (dtype == HZ_F32) {
+        float al = (float)alpha, be = (float)beta;
+        bli_sgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, m, n, k, &al, a.data, a.rs, a.cs, b.data, b.rs,
+                     b.cs, &be, c.data, c.rs, c.cs, NULL, rntm);
+    } else {
+        bli_dgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, m, n, k, &alpha, a.data, a.rs, a.cs, b.data, b.rs,
+                     b.cs, &beta, c.data, c.rs, c.cs, NULL, rntm);
+    }
+}
+
 void hz__gemm_block(hz_dtype dtype, int64_t m, int64_t n, int64_t k, double alpha, hz__matrix a, hz__matrix b,
                     double beta, hz__matrix c) {
     if (m == 0 || n == 0) return;
@@ -65,16 +78,20 @@ void hz__gemm_block(hz_dtype dtype, int64_t m, int64_t n, int64_t k, double alph
         return;
     }
     rntm_t rntm = BLIS_RNTM_INITIALIZER;
-    bli_rntm_set_num_threads(1, &rntm);
     bli_rntm_set_pack_b(is_worth_packing(dtype, m, n, k, b), &rntm);
-    if (dtype == HZ_F32) {
-        float al = (float)alpha, be = (float)beta;
-        bli_sgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, m, n, k, &al, a.data, a.rs, a.cs, b.data, b.rs,
-                     b.cs, &be, c.data, c.rs, c.cs, NULL, &rntm);
-    } else {
-        bli_dgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, m, n, k, &alpha, a.data, a.rs, a.cs, b.data, b.rs,
-                     b.cs, &beta, c.data, c.rs, c.cs, NULL, &rntm);
+    call_blis(dtype, m, n, k, alpha, a, b, beta, c, &rntm);
+}
+
+void hz__gemm_alike(hz_dtype dtype, int64_t m, int64_t n, int64_t k, hz__matrix a, hz__matrix b, double beta,
+                    hz__matrix c) {
+    if (dtype == HZ_F32 || m == 0 || n == 0 || k == 0) {
+        hz__gemm_block(dtype, m, n, k, 1, a, b, beta, c);
+        return;
     }
+    rntm_t rntm = BLIS_RNTM_INITIALIZER;
+    bli_rntm_disable_l3_sup(
+        &rntm); /* which cuts k by m and n, and has kernels for what is left over at a border */
+    call_blis(dtype, m, n, k, 1, a, b, beta, c, &rntm);
 }
 
 /* ---- many pieces ---- */

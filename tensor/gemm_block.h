@@ -24,4 +24,10 @@ static inline hz__matrix hz__matrix_at(hz_dtype dtype, hz__matrix m, int64_t i, 
 void hz__gemm_block(hz_dtype dtype, int64_t m, int64_t n, int64_t k, double alpha, hz__matrix a, hz__matrix b,
                     double beta, hz__matrix c);
 
+/* C = A·B + beta·C. In f64 equal columns of B with equal ones of C give equal results, wherever they stand and whatever n is:
+ * where a picture is flat, rounding does not decide which of several equal maxima under a pooling window is the first.
+ * In f32 the few percent of speed that this costs are worth more: rounding decides such things there in any case. */
+void hz__gemm_alike(hz_dtype dtype, int64_t m, int64_t n, int64_t k, hz__matrix a, hz__matrix b, double beta,
+                    hz__matrix c);
+
 #endif

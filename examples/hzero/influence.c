@@ -89,13 +89,16 @@ static bool compute(job *j, hz_var unit, influence *f) {
     const hz_rules *rules = rules_of(j, f->rule);
     hz_grad_opts opts = {.rules = rules, .report = &report, .check_finite = true};
     if (!hz_grad(&unit, 1, &j->s.x, 1, &opts, &dx)) return session_ok(&j->s);
-    hz_tensor whole = *hz_value(dx);
+    hz_tensor whole = *hz_value(hz_astype(dx, HZ_F32));
+    if (!session_ok(&j->s)) return false;
     f->map = hz_tensor_of(whole.data, HZ_F32, HZ_DIMS(whole.dim[1], whole.dim[2], whole.dim[3]));
     if (!rules && hz_rules_named(f->rule)->n)
         snprintf(f->coverage, sizeof f->coverage, "%s: the network has no relu", f->rule);
     else
         snprintf(f->coverage, sizeof f->coverage, "%s", report.text);
     measure_map(f);
+    if (!isfinite(f->largest))
+        return hz_fail(&j->s.err, HZ_ENUMERIC, "under the rule %s a gradient is an infinity in f32", f->rule);
     hz_zero_report why;
     if (f->largest == 0 && hz_explain_zero(unit, j->s.x, rules, &why))
         snprintf(f->why_zero, sizeof f->why_zero, "%s", why.text);
@@ -340,8 +343,9 @@ static void report(const job *j) {
 
 int run_influence(const options *o) {
     job j = {.o = o};
-    bool ok = session_open(&j.s, "hzero influence", o) && session_forward(&j.s, o->image) &&
-              compute_all(&j) && save_maps(&j) && draw(&j);
+    bool ok = session_open(&j.s, "hzero influence", o);
+    j.s.f64 = true; /* so that rounding decides no ReLU and no maximum */
+    ok = ok && session_forward(&j.s, o->image) && compute_all(&j) && save_maps(&j) && draw(&j);
     if (ok) report(&j);
     free(j.row);
     free(j.all);

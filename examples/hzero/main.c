@@ -31,7 +31,9 @@ static const command commands[] = {
      "how much each pixel influences hidden units, as numbers and as a picture",
      "The gradient of each unit at the pixels under each rule, from one forward pass: a picture with a row "
      "per unit and a\n"
-     "column per rule, in which gray is exactly zero, and on request the maps as .npy files.",
+     "column per rule, in which gray is exactly zero, and on request the maps as .npy files. Computed in "
+     "f64, so that\n"
+     "rounding decides no ReLU and no maximum.",
      OPT_PICTURE | OPT_UNIT | OPT_UNITS | OPT_RULE | OPT_OUT | OPT_SAVE | OPT_JSON, OPT_IMAGE | OPT_UNIT,
      run_influence},
     {"occlusion", "hzero occlusion", "how a unit drops while a gray window slides over the image",

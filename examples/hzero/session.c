@@ -40,6 +40,7 @@ bool session_forward(session *s, const char *path) {
     if (path ? !hz_preprocess_file(&s->model.preprocess, path, NULL, &s->image, &s->err) : !zeros(s))
         return false;
     s->x = hz_name(hz_input(s->t, &s->image), "pixels");
+    if (s->f64) s->x = hz_name(hz_astype(s->x, HZ_F64), "pixels");
     s->logits = hz_model_forward(&s->model, s->x);
     return session_ok(s) && !hz_ok(hz_find_nonfinite(s->t, &s->err));
 }

@@ -15,6 +15,7 @@ typedef struct session {
     hz_tape *t;
     hz_tensor image;  /* the network's input, f32 (1, C, H, W), from malloc */
     hz_var x, logits; /* "pixels" and the scores, on the tape */
+    bool f64;         /* set before session_forward: x, and with it all that is computed, is in f64 */
     hz_error err;     /* the first failure */
 } session;
 

@@ -414,6 +414,17 @@ Test(cli, without_a_relu_the_default_rules_change_nothing_and_say_so) {
     cr_expect(o->status == 1 && strstr(o->err, "matches no node"), "%s", o->err);
 }
 
+/* On for the smallest of the pixels, which f32 loses beside a larger number. */
+static hz_var on_by_a_hair(hz_var x) {
+    return hz_relu(hz_affine(hz_affine(x, 1, 1e-20F), 1, -1e-20F));
+}
+
+Test(cli, influence_is_not_decided_by_rounding) {
+    write_onnx("hair.onnx", on_by_a_hair, 1);
+    const outcome *o = hzero("influence --model hair.onnx " TINY "--rule gradient --save maps");
+    cr_assert(o->status == 0 && strstr(o->out, "largest |g| 0.015625 "), "%s%s", o->out, o->err);
+}
+
 Test(cli, a_gradient_that_overflows_is_an_error) {
     write_onnx("steep.onnx", hz_relu, 1e30);
     const outcome *o = hzero("influence --model steep.onnx " TINY "--json --out sheet.png --save maps");

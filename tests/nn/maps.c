@@ -1,10 +1,11 @@
 /* maps.c: influence maps for oracle.py and onnx_networks.py: a forward pass, then the gradient of each unit under each rule.
  *
- *   maps SPEC IMAGE DIR [UNIT…]    writes DIR/0.input.npy, DIR/0.output.npy and, for unit number k, DIR/k.RULE.npy; a rule that
- *                                  finds no ReLU in the network is left out
+ *   maps [--f64] SPEC IMAGE DIR [UNIT…]    writes DIR/0.input.npy, DIR/0.output.npy and, for unit number k, DIR/k.RULE.npy; a
+ *                                          rule that finds no ReLU in the network is left out
  *
  * SPDX-License-Identifier: MIT */
 #include <stdio.h>
+#include <string.h>
 
 #include "nn/hzero.h"
 
@@ -37,9 +38,10 @@ static bool save_maps(hz_tape *t, hz_var x, const char *dir, int number, const c
     return true;
 }
 
-static bool run(const hz_model *m, hz_tape *t, const hz_tensor *image, const char *dir, char **units, int n,
+static bool run(const hz_model *m, hz_tape *t, hz_var x, const char *dir, char **units, int n,
                 hz_error *err) {
-    hz_var x = hz_input(t, image), y = hz_model_forward(m, x);
+    const hz_tensor *image = hz_value(x);
+    hz_var y = hz_model_forward(m, x);
     bool ok =
         hz_tape_ok(t, err) && save(dir, 0, "input", image, err) && save(dir, 0, "output", hz_value(y), err);
     for (int k = 0; ok && k < n; k++) ok = save_maps(t, x, dir, k, units[k], err);
@@ -50,11 +52,15 @@ int main(int argc, char **argv) {
     hz_error err = {HZ_OK, ""};
     hz_model m;
     hz_tensor image = {.data = NULL};
-    if (argc < 4) return fprintf(stderr, "usage: maps SPEC IMAGE DIR [UNIT…]\n"), 2;
+    const bool f64 = argc > 1 && !strcmp(argv[1], "--f64");
+    argc -= f64;
+    argv += f64;
+    if (argc < 4) return fprintf(stderr, "usage: maps [--f64] SPEC IMAGE DIR [UNIT…]\n"), 2;
     hz_tape *t = hz_tape_new(NULL);
-    bool ok = hz_model_open(argv[1], NULL, &m, &err) &&
-              hz_preprocess_file(&m.preprocess, argv[2], NULL, &image, &err) &&
-              run(&m, t, &image, argv[3], argv + 4, argc - 4, &err);
+    bool ok =
+        hz_model_open(argv[1], NULL, &m, &err) &&
+        hz_preprocess_file(&m.preprocess, argv[2], NULL, &image, &err) &&
+        run(&m, t, hz_astype(hz_input(t, &image), f64 ? HZ_F64 : HZ_F32), argv[3], argv + 4, argc - 4, &err);
     if (!ok) fprintf(stderr, "maps: %s\n", err.text);
     hz_tape_free(t);
     hz_free(NULL, image.data);

@@ -243,6 +243,33 @@ static double inner(const hz_tensor *a, const hz_tensor *b) {
     return sum;
 }
 
+/* Where a picture is flat, a layer is: no position rounds otherwise than its neighbours, however the work is cut. */
+Test(conv2d, equal_patches_give_equal_results_in_f64) {
+    static const int64_t shape[][4] = {{96, 16, 55, 1}, {16, 64, 55, 3},  {64, 64, 27, 3},  {512, 64, 13, 1},
+                                       {64, 40, 56, 3}, {300, 30, 11, 3}, {128, 520, 7, 1}, {3, 20, 99, 1}};
+    for (int isa = HZ_ISA_C; isa <= HZ_ISA_AVX512; isa++) {
+        if (hz_isa_resolve((hz_isa)isa) != (hz_isa)isa) continue;
+        hz_exec ex = exec_of((hz_isa)isa, 2);
+        uint64_t state = 12;
+        for (size_t i = 0; i < sizeof shape / sizeof shape[0]; i++) {
+            const int64_t *s = shape[i], r = s[3];
+            const hz_conv2d_geometry g = {{1, 1}, {0, 0}, {0, 0}, {1, 1}, 1};
+            const layout kinds[3] = {CONTIGUOUS, CONTIGUOUS, CONTIGUOUS};
+            operands o = operands_of(case_of(1, s[0], s[2], s[2], s[1], r, r, g), HZ_F64, kinds, &state);
+            for (int64_t k = 0; k < hz_numel(&o.x.t); k++)
+                ((double *)o.x.t.data)[k] = 0.37 * (double)(k / (s[2] * s[2])) + 0.11;
+            hz_error err = {0};
+            cr_assert(run_gemm(&ex, &o, i % 2, &err), "%s", err.text);
+            const double *y = o.result[0].t.data;
+            const int64_t area = (s[2] - r + 1) * (s[2] - r + 1);
+            for (int64_t k = 0; k < hz_numel(&o.result[0].t); k++)
+                cr_assert_eq(y[k], y[k / area * area], "case %zu: position %lld", i, (long long)(k % area));
+            free_operands(&o);
+        }
+        hz_pool_free(ex.pool);
+    }
+}
+
 Test(conv2d, the_three_are_adjoint_to_each_other) {
     hz_exec ex = exec_of(hz_isa_resolve(HZ_ISA_AUTO), 1);
     uint64_t state = 10;
