@@ -75,7 +75,12 @@ static bool fail_listing(const char *spec, hz_error *err) {
 static const hz_arch onnx_arch = {
     .name = "onnx", .about = "a graph from a file", .classes = INT64_MAX, .preprocess = {.size = 224}};
 
-/* One input of pictures, (N, 3, size, size) or (N, size, size, 3); extents left open are the caller's. */
+static bool is_color_count(int64_t channels) {
+    return channels == 1 || channels == 3;
+}
+
+/* One input of pictures, (N, 3, size, size) or (N, size, size, 3), or of gray ones with 1 in place of 3; extents left open
+ * are the caller's. */
 static bool check_input(hz_model *m, const char *path, hz_error *err) {
     const hz_onnx *net = m->onnx;
     int64_t dim[HZ_MAX_RANK];
@@ -84,11 +89,13 @@ static bool check_input(hz_model *m, const char *path, hz_error *err) {
         return hz_fail(err, HZ_EINVAL, "%s: %d inputs and %d outputs; only models of one picture can be used",
                        hz_label(path).s, hz_onnx_n_inputs(net), hz_onnx_n_outputs(net));
     if (!hz_onnx_input_shape(net, 0, &rank, dim)) return true;
-    m->channels_last = rank == 4 && dim[3] == 3 && dim[1] != 3;
+    m->channels_last = rank == 4 && is_color_count(dim[3]) && !is_color_count(dim[1]);
     const int channels = m->channels_last ? 3 : 1, rows = m->channels_last ? 1 : 2;
-    if (rank != 4 || (dim[channels] != 3 && dim[channels] >= 0) || dim[rows] != dim[rows + 1])
-        return hz_fail(err, HZ_ESHAPE, "%s: input \"%s\" %s is not (N, 3, size, size)", hz_label(path).s,
-                       hz_label(hz_onnx_input_name(net, 0)).s, hz_dims_str(rank, dim).s);
+    if (rank != 4 || (!is_color_count(dim[channels]) && dim[channels] >= 0) || dim[rows] != dim[rows + 1])
+        return hz_fail(err, HZ_ESHAPE,
+                       "%s: input \"%s\" %s is not (N, 3, size, size), nor (N, 1, size, size)",
+                       hz_label(path).s, hz_label(hz_onnx_input_name(net, 0)).s, hz_dims_str(rank, dim).s);
+    if (dim[channels] > 0) m->preprocess.channels = dim[channels];
     if (dim[rows] > 0) m->preprocess.size = dim[rows];
     return true;
 }
