@@ -76,7 +76,7 @@ struct map {
     int operands;               /* the output and the inputs */
     bool unit_steps;            /* the row function wants inputs of step 1 only */
     bool cheap;                 /* arithmetic, bound by memory: a large result is worth streaming */
-    bool stream;                /* set by run: do so */
+    hz__stream *stream;         /* set by run: do so, with this */
     int64_t size[HZ__OPERANDS]; /* set by run: bytes of an element */
     union {                     /* what the row function calls */
         hz__unary_row *unary;
@@ -92,18 +92,7 @@ struct map {
     hz_dtype dtype; /* of the inputs, where the row function asks */
 };
 
-/* Write whole vectors past the caches; to is a multiple of 16. */
-static void stream_out(char *to, const char *from, int64_t bytes) {
-    int64_t i = 0;
-#if defined(__SSE2__)
-    for (; i + 16 <= bytes; i += 16)
-        _mm_stream_si128((__m128i *)(void *)(to + i),
-                         _mm_load_si128((const __m128i *)(const void *)(from + i)));
-#endif
-    memcpy(to + i, from + i, (size_t)(bytes - i));
-}
-
-static void buffered_row(const map *m, int64_t n, char *const *p, const int64_t *stride, bool stream) {
+static void buffered_row(const map *m, int64_t n, char *const *p, const int64_t *stride, hz__stream *stream) {
     _Alignas(HZ_ALIGN) char buffer[HZ__OPERANDS][BLOCK * sizeof(double)];
     for (int64_t start = 0; start < n; start += BLOCK) {
         const int64_t count = n - start < BLOCK ? n - start : BLOCK;
@@ -121,7 +110,7 @@ static void buffered_row(const map *m, int64_t n, char *const *p, const int64_t 
         if (stream || stride[0] != m->size[0]) q[0] = buffer[0];
         m->row(m, count, q, step);
         if (stream)
-            stream_out(out, buffer[0], count * m->size[0]);
+            stream(count * m->size[0], buffer[0], out);
         else if (q[0] != out)
             hz__move((size_t)m->size[0], count, buffer[0], m->size[0], out, stride[0]);
     }
@@ -133,7 +122,7 @@ static void buffered_row(const map *m, int64_t n, char *const *p, const int64_t 
 static void map_row(const void *ctx, int64_t n, char *const *p, const int64_t *stride) {
     const map *m = ctx;
     const bool dense = stride[0] == m->size[0];
-    const bool stream = m->stream && dense && (uintptr_t)p[0] % 16 == 0;
+    hz__stream *const stream = dense && (uintptr_t)p[0] % HZ_ALIGN == 0 ? m->stream : NULL;
     int64_t step[HZ__OPERANDS] = {1};
     bool direct = dense && !stream;
     for (int k = 1; k < m->operands; k++) {
@@ -167,7 +156,7 @@ static void run(const hz_exec *ex, map *m, const hz_tensor *const *t) {
     }
     hz__nest nest;
     for (int k = 0; k < m->operands; k++) m->size[k] = (int64_t)hz_dtype_size(t[k]->dtype);
-    m->stream = streams(m, t);
+    m->stream = streams(m, t) ? hz__elementwise_table(HZ_F32, ex->isa)->stream : NULL;
     hz__nest_make(&nest, t, m->operands);
     hz__nest_run(ex, &nest, map_row, m);
 }

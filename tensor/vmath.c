@@ -2,8 +2,9 @@
  * build, the C library. Compiled once per dtype and instruction set like the *_tmpl.c files; the only file that
  * includes sleef.h.
  *
- * The first part defines a handful of operations on `vec` (LANES numbers in a register; in plain C, one number)
- * for each build; everything after it is written once, and + − · / work on vectors as on numbers. Composite
+ * The first part defines a handful of operations on `vec` (LANES numbers in a register; four floats in plain C, which the
+ * compiler has for every processor, and one double) for each build; everything after it is written once, and + − · / work
+ * on vectors as on numbers. Composite
  * functions (sigmoid, gelu, their derivatives, …) are fused into one pass. A row that does not fill its last
  * vector is padded and takes the same path, so a value never depends on where in memory it lies.
  *
@@ -18,9 +19,7 @@
 #include "tensor/kernels/elementwise.h"
 #include "tensor/kernels/template.h"
 
-#if defined(HZ_KERNEL_C)
-#include <tgmath.h>
-#else
+#if !defined(HZ_KERNEL_C)
 #include <immintrin.h>
 #include <sleef.h>
 #endif
@@ -39,11 +38,84 @@
 #endif
 
 /* ---- vec: load, store, set, larger and smaller (the second where either is NaN), where_positive (x > 0 ? a : b), all_within
- * (|x| < limit in every lane); f32 only: fused (a·b + c without rounding the product), with_sign (of x; the magnitude is
- * positive), times_power_of_2 (x·2^n, n a whole number, rounded once), times_small_power_of_2 (the same for −200 < n < 20 and
- * 0.1 < x < 2^7, sooner; neither in plain C) ---- */
+ * (|x| < limit in every lane); f32 only: fused (a·b + c, the product not rounded where the processor can), rest_of_square
+ * (a² − square, exactly, where square is a·a rounded), with_sign (of x; the magnitude is positive), times_power_of_2 (x·2^n, n
+ * a whole number, rounded once), times_small_power_of_2 (the same for −200 < n < 20 and 0.1 < x < 2^7, sooner) ---- */
 
-#if defined(HZ_KERNEL_C)
+#if defined(HZ_KERNEL_C) && defined(HZ_KERNEL_F32)
+
+enum { LANES = 4 };
+typedef real vec __attribute__((vector_size(LANES * sizeof(real))));
+typedef int32_t ints __attribute__((vector_size(LANES * sizeof(real))));
+static inline vec load(const real *p) {
+    vec x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+static inline void store(real *p, vec x) {
+    memcpy(p, &x, sizeof x);
+}
+static inline vec set(double c) {
+    return (vec){(real)c, (real)c, (real)c, (real)c};
+}
+static inline vec choose(ints where, vec yes, vec no) {
+    return (vec)((where & (ints)yes) | (~where & (ints)no));
+}
+static inline vec larger(vec a, vec b) {
+    return choose(a > b, a, b);
+}
+static inline vec smaller(vec a, vec b) {
+    return choose(a < b, a, b);
+}
+static inline vec where_positive(vec x, vec a, vec b) {
+    return choose(x > set(0), a, b);
+}
+static inline bool all_within(vec x, double limit) {
+    bool all = true;
+    for (int i = 0; i < LANES; i++) all &= fabs(x[i]) < (real)limit;
+    return all;
+}
+static inline vec fused(vec a, vec b, vec c) {
+    return a * b + c;
+}
+static inline vec rest_of_square(vec a, vec square) { /* Dekker: of a = high + low each half has 12 bits */
+    const vec far = set(4097) * a, high = far - (far - a), low = a - high;
+    return ((high * high - square) + set(2) * high * low) + low * low;
+}
+static inline vec with_sign(vec magnitude, vec x) {
+    return (vec)((ints)magnitude | ((ints)x & (ints)set(-0.0)));
+}
+static inline vec power_of_2(ints n) {
+    return (vec)((n + 127) * (1 << 23));
+}
+static inline vec times_power_of_2(vec x, vec n) { /* in two steps: 2^n itself may not be a normal number */
+    const ints all = __builtin_convertvector(n, ints), half = all >> 1;
+    return x * power_of_2(half) * power_of_2(all - half);
+}
+static inline vec times_small_power_of_2(vec x, vec n) {
+    enum { UP = 100 }; /* 2^(n + UP) is a normal number, and so is x times it */
+    return x * power_of_2(__builtin_convertvector(n, ints) + UP) * set(0x1p-100);
+}
+
+/* VM(sin, u10) is sin_lanes: the C library's, lane by lane. */
+#define VM(function, accuracy) function##_lanes
+#define BY_LANES(function)                                        \
+    static inline vec function##_lanes(vec x) {                   \
+        for (int i = 0; i < LANES; i++) x[i] = function##f(x[i]); \
+        return x;                                                 \
+    }
+BY_LANES(expm1)
+BY_LANES(log)
+BY_LANES(log1p)
+BY_LANES(sin)
+BY_LANES(cos)
+BY_LANES(erf)
+static inline vec pow_lanes(vec x, vec y) {
+    for (int i = 0; i < LANES; i++) x[i] = powf(x[i], y[i]);
+    return x;
+}
+
+#elif defined(HZ_KERNEL_C)
 
 typedef real vec;
 enum { LANES = 1 };
@@ -69,11 +141,6 @@ static inline vec where_positive(vec x, vec a, vec b) {
 static inline bool all_within(vec x, double limit) {
     return fabs(x) < (real)limit;
 }
-#if defined(HZ_KERNEL_F32)
-static inline vec fused(vec a, vec b, vec c) {
-    return (real)((double)a * (double)b + (double)c); /* the product is exact */
-}
-#endif
 
 #elif defined(HZ_KERNEL_AVX2) && defined(HZ_KERNEL_F32)
 
@@ -104,6 +171,9 @@ static inline bool all_within(vec x, double limit) {
 }
 static inline vec fused(vec a, vec b, vec c) {
     return _mm256_fmadd_ps(a, b, c);
+}
+static inline vec rest_of_square(vec a, vec square) {
+    return fused(a, a, -square);
 }
 static inline vec with_sign(vec magnitude, vec x) {
     return _mm256_or_ps(magnitude, _mm256_and_ps(x, _mm256_set1_ps(-0.0F)));
@@ -177,6 +247,9 @@ static inline bool all_within(vec x, double limit) {
 static inline vec fused(vec a, vec b, vec c) {
     return _mm512_fmadd_ps(a, b, c);
 }
+static inline vec rest_of_square(vec a, vec square) {
+    return fused(a, a, -square);
+}
 static inline vec with_sign(vec magnitude, vec x) {
     return _mm512_or_ps(magnitude, _mm512_and_ps(x, _mm512_set1_ps(-0.0F)));
 }
@@ -216,7 +289,7 @@ static inline bool all_within(vec x, double limit) {
 
 #endif
 
-/* VM(exp, u10) is Sleef_expf16_u10 or its like; in plain C, exp of the C library for real. */
+/* VM(exp, u10) is Sleef_expf16_u10 or its like. */
 #if !defined(HZ_KERNEL_C)
 #define VM_JOIN_(function, suffix, accuracy) Sleef_##function##suffix##_##accuracy
 #define VM_JOIN(function, suffix, accuracy) VM_JOIN_(function, suffix, accuracy)
@@ -235,12 +308,13 @@ static inline vec at_least(double limit, vec x) { /* NaN stays */
 
 /* ---- the exponential ---- */
 
-#if defined(HZ_KERNEL_F32) && !defined(HZ_KERNEL_C)
+#if defined(HZ_KERNEL_F32)
 
 /* Inlined, e^x takes half the time of a call. e^x = 2^n·e^r with n = round(x/ln 2), |r| ≤ ln(2)/2, and
  * e^r − 1 = r + r²·P(r), P the interpolation of degree 4 at Chebyshev nodes, 1e−8 off. Within 1 ulp. */
 static const double EXP_TAIL[] = {0.5, 0.1666657685, 0.04166655444, 0.008363202972, 0.001392621347};
-static const double LN2_HIGH = 0.693147182464599609375, LN2_LOW = -1.904654299957767e-9;
+static const double LN2_HIGH = 0.693359375,
+                    LN2_LOW = -2.12194440054690583e-4; /* of 10 bits: n·LN2_HIGH is exact */
 
 typedef struct exponent {
     vec n, m1; /* e^x = 2^n·(1 + m1) */
@@ -373,7 +447,7 @@ static const double NORMAL_TAIL[] = {0.1077227585,   0.1075070932, 0.1020635491,
 
 /* The square is taken to twice the precision: in the exponent its rounding would count x²/2-fold. */
 static inline vec gaussian(vec x) {
-    const vec a = at_most(20, absolute(x)), square = a * a, rest = fused(a, a, -square);
+    const vec a = at_most(20, absolute(x)), square = a * a, rest = rest_of_square(a, square);
     const vec e = exp_of_negative(set(-0.5) * square);
     return fused(set(-0.5) * rest, e, e);
 }

@@ -24,6 +24,9 @@ typedef void hz__where_row(int64_t n, const uint8_t *where, const void *x, const
 /* Whether all n elements have a property. */
 typedef bool hz__test_row(int64_t n, const void *x);
 
+/* Copy so many bytes past the caches, in whole vectors. `to` is a multiple of HZ_ALIGN. */
+typedef void hz__stream(int64_t bytes, const void *from, void *to);
+
 /* Arithmetic (elementwise_tmpl.c); NULL where vmath.c has the kernel. */
 typedef struct hz__elementwise {
     hz__unary_row *unary[HZ_UNARIES];
@@ -32,6 +35,7 @@ typedef struct hz__elementwise {
     hz__where_row *where;
     hz__test_row *all_zero;
     hz__test_row *all_finite;
+    hz__stream *stream;
 } hz__elementwise;
 
 /* Transcendental functions (vmath.c); NULL where elementwise_tmpl.c has the kernel. */

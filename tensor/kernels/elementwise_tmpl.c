@@ -7,7 +7,11 @@
  * SPDX-License-Identifier: MIT */
 #include <float.h>
 #include <math.h>
+#include <string.h>
 #include <tgmath.h>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
 
 #include "tensor/kernels/elementwise.h"
 #include "tensor/kernels/template.h"
@@ -351,6 +355,32 @@ static bool all_finite(int64_t n, const void *x) {
     return all(n, x, is_finite);
 }
 
+/* ---- streaming ---- */
+
+/* Half a cache line, or all of it, per store: a line that is written in more pieces keeps a buffer of the core longer. */
+#if defined(HZ_KERNEL_AVX512)
+typedef __m512i chunk;
+#define STREAM_CHUNK _mm512_stream_si512
+#elif defined(HZ_KERNEL_AVX2)
+typedef __m256i chunk;
+#define STREAM_CHUNK _mm256_stream_si256
+#elif defined(__SSE2__)
+typedef __m128i chunk;
+#define STREAM_CHUNK _mm_stream_si128
+#endif
+
+static void stream(int64_t bytes, const void *from, void *to) {
+    int64_t i = 0;
+#if defined(STREAM_CHUNK)
+    for (; i + (int64_t)sizeof(chunk) <= bytes; i += (int64_t)sizeof(chunk)) {
+        chunk c;
+        memcpy(&c, (const char *)from + i, sizeof c);
+        STREAM_CHUNK((chunk *)(void *)((char *)to + i), c);
+    }
+#endif
+    memcpy((char *)to + i, (const char *)from + i, (size_t)(bytes - i));
+}
+
 const hz__elementwise HZ_KERNEL(elementwise) = {
     .unary =
         {
@@ -400,4 +430,5 @@ const hz__elementwise HZ_KERNEL(elementwise) = {
     .where = row_where,
     .all_zero = all_zero,
     .all_finite = all_finite,
+    .stream = stream,
 };

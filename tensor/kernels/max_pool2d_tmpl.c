@@ -2,9 +2,9 @@
  *
  * The commonest window, 2×2 in steps of two, shares no element with its neighbours and needs no positions: see pairs. Other
  * small windows are folded: the rows under a row of outputs become one, the maximum of each column; in it every element
- * becomes the larger of itself and its neighbour to the right, kernel − 1 times. Larger windows are scanned tap by tap,
- * all outputs of a row at once. Either way a consumer is called with rows of maxima and their positions. Start at the
- * end.
+ * becomes the larger of itself and its neighbour to the right, kernel − 1 times; in steps of two and without positions,
+ * only every second element does. Larger windows are scanned tap by tap, all outputs of a row at once. Either way a
+ * consumer is called with rows of maxima and their positions. Start at the end.
  *
  * SPDX-License-Identifier: MIT */
 #include <math.h>
@@ -40,6 +40,35 @@ struct call {
     const int64_t *from_s;
     real *to; /* the result */
 };
+
+/* ---- four at a time ---- */
+
+typedef real four __attribute__((vector_size(4 * sizeof(real))));
+typedef position mask __attribute__((vector_size(4 * sizeof(real))));
+
+/* Where b is larger than a, which comes before it; the first NaN is. */
+HZ_INLINE mask beats(four b, four a) {
+    return (b > a) | ((b != b) & (a == a));
+}
+
+HZ_INLINE four choose(mask m, four yes, four no) {
+    return (four)(((mask)yes & m) | ((mask)no & ~m));
+}
+
+/* Eight elements, the even ones and the odd ones; and back. */
+HZ_INLINE void load_pairs(const real *p, four *even, four *odd) {
+    four low, high;
+    memcpy(&low, p, sizeof low);
+    memcpy(&high, p + 4, sizeof high);
+    *even = __builtin_shufflevector(low, high, 0, 2, 4, 6);
+    *odd = __builtin_shufflevector(low, high, 1, 3, 5, 7);
+}
+HZ_INLINE void store_pairs(four even, four odd, real *p) {
+    const four low = __builtin_shufflevector(even, odd, 0, 4, 1, 5);
+    const four high = __builtin_shufflevector(even, odd, 2, 6, 3, 7);
+    memcpy(p, &low, sizeof low);
+    memcpy(p + 4, &high, sizeof high);
+}
 
 /* ---- folding ---- */
 
@@ -143,30 +172,56 @@ static void fold_rows(const call *c, int64_t oy, int64_t lo, int64_t hi, real *m
     if (!begun) fill_padding(n, m, at);
 }
 
-/* Element u becomes the maximum of the window that begins in column ix + u, for outputs ox … ox + n − 1 of row oy. What
- * lies behind the columns is padding, too, so that blocks need not end with them. */
-static void fold(const call *c, int64_t oy, int64_t ox, int64_t n, real *m, position *at) {
+/* m and at: the maxima of the columns under outputs ox … ox + n − 1 of row oy. What lies behind these is padding, too, so
+ * that blocks need not end with them. */
+static void fold_under(const call *c, int64_t oy, int64_t ox, int64_t n, real *m, position *at) {
     const hz__window *w = c->w;
-    const int64_t columns = under(w, n), ix = ox * w->stride[1] - w->pad[1], d = w->dilation[1];
+    const int64_t columns = under(w, n), ix = ox * w->stride[1] - w->pad[1];
     const int64_t lo = hz__smaller(hz__larger(-ix, 0), columns);
     const int64_t hi = hz__larger(hz__smaller(w->in[1] - ix, columns), lo);
     fill_padding(lo, m, at);
     fold_rows(c, oy, ix + lo, ix + hi, m + lo, at ? at + lo : NULL);
-    fill_padding(columns + BLOCK + d - hi, m + hi, at ? at + hi : NULL);
-    for (int64_t k = 1; k < w->kernel[1]; k++)
-        fold_neighbours((columns + BLOCK - 1) / BLOCK * BLOCK, d, m, at);
+    fill_padding(columns + BLOCK + w->dilation[1] - hi, m + hi, at ? at + hi : NULL);
+}
+
+/* Element u becomes the maximum of the window that begins in its column. */
+static void fold_along(const hz__window *w, int64_t n, real *m, position *at) {
+    const int64_t columns = (under(w, n) + BLOCK - 1) / BLOCK * BLOCK;
+    for (int64_t k = 1; k < w->kernel[1]; k++) fold_neighbours(columns, w->dilation[1], m, at);
+}
+
+/* Windows `width` wide in steps of two: m[i] becomes the maximum of m[2i … 2i + width). What is written has been read. */
+static void fold_twos(int64_t width, int64_t n, real *m) {
+    for (int64_t i = 0; i < n; i += 4) {
+        four most, even, odd;
+        load_pairs(m + 2 * i, &most, &odd);
+        if (width > 1) most = choose(beats(odd, most), odd, most);
+        for (int64_t k = 2; k < width; k += 2) {
+            load_pairs(m + 2 * i + k, &even, &odd);
+            most = choose(beats(even, most), even, most);
+            if (k + 1 < width) most = choose(beats(odd, most), odd, most);
+        }
+        memcpy(m + i, &most, sizeof most);
+    }
 }
 
 static void run_fold(const call *c) {
     const hz__window *w = c->w;
     const int64_t most = (AREA - under(w, 1)) / w->stride[1] + 1;
+    const bool in_twos = w->stride[1] == 2 && w->dilation[1] == 1 && !c->positions;
     real m[AREA + AREA / 2];
     position room[AREA + AREA / 2], *at = c->positions ? room : NULL;
     for (int64_t oy = 0; oy < w->out[0]; oy++) {
         for (int64_t ox = 0; ox < w->out[1]; ox += most) {
             const int64_t n = hz__smaller(most, w->out[1] - ox);
-            fold(c, oy, ox, n, m, at);
-            c->row(c, oy, ox, n, m, at, w->stride[1]);
+            fold_under(c, oy, ox, n, m, at);
+            if (in_twos) {
+                fold_twos(w->kernel[1], n, m);
+                c->row(c, oy, ox, n, m, NULL, 1);
+            } else {
+                fold_along(w, n, m, at);
+                c->row(c, oy, ox, n, m, at, w->stride[1]);
+            }
         }
     }
 }
@@ -237,33 +292,6 @@ static bool is_paired(const hz__window *w, const int64_t *x_s) {
     return paired;
 }
 
-typedef real four __attribute__((vector_size(4 * sizeof(real))));
-typedef position mask __attribute__((vector_size(4 * sizeof(real))));
-
-/* Where b is larger than a, which comes before it; the first NaN is. */
-HZ_INLINE mask beats(four b, four a) {
-    return (b > a) | ((b != b) & (a == a));
-}
-
-HZ_INLINE four choose(mask m, four yes, four no) {
-    return (four)(((mask)yes & m) | ((mask)no & ~m));
-}
-
-/* Eight elements, the even ones and the odd ones; and back. */
-HZ_INLINE void load_pairs(const real *p, four *even, four *odd) {
-    four low, high;
-    memcpy(&low, p, sizeof low);
-    memcpy(&high, p + 4, sizeof high);
-    *even = __builtin_shufflevector(low, high, 0, 2, 4, 6);
-    *odd = __builtin_shufflevector(low, high, 1, 3, 5, 7);
-}
-HZ_INLINE void store_pairs(four even, four odd, real *p) {
-    const four low = __builtin_shufflevector(even, odd, 0, 4, 1, 5);
-    const four high = __builtin_shufflevector(even, odd, 2, 6, 3, 7);
-    memcpy(p, &low, sizeof low);
-    memcpy(p + 4, &high, sizeof high);
-}
-
 /* Four outputs, under the rows p and q. */
 HZ_INLINE void max_four(const real *p, const real *q, real *y) {
     four a, b, c, d;
@@ -309,11 +337,10 @@ static void max_row(const call *t, int64_t oy, int64_t ox, int64_t n, const real
                     int64_t step) {
     real *y = t->to + oy * t->w->out[1] + ox;
     (void)at;
-    if (step == 2) {
-        for (int64_t i = 0; i < n; i++) y[i] = m[i * 2];
-    } else {
+    if (step == 1)
+        memcpy(y, m, (size_t)n * sizeof *y);
+    else
         for (int64_t i = 0; i < n; i++) y[i] = m[i * step];
-    }
 }
 
 static void max(const hz__window *w, const void *x, const int64_t *x_s, void *y) {
