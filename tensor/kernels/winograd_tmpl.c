@@ -32,11 +32,14 @@
 #include "tensor/kernels/winograd.h"
 
 #if defined(HZ_KERNEL_AVX512)
-enum { WIDTH = 2, MOST_ROWS = 12, MULTIPLY_COST = 1 }; /* 32 registers */
+#define MULTIPLY_COST 1
+enum { WIDTH = 2, MOST_ROWS = 12 }; /* 32 registers */
 #elif defined(HZ_KERNEL_AVX2)
-enum { WIDTH = 2, MOST_ROWS = 6, MULTIPLY_COST = 1 }; /* 16 registers */
+#define MULTIPLY_COST 1
+enum { WIDTH = 2, MOST_ROWS = 6 }; /* 16 registers */
 #else
-enum { WIDTH = 4, MOST_ROWS = 3, MULTIPLY_COST = 3 };
+#define MULTIPLY_COST 1.5 /* against BLIS on a processor without AVX */
+enum { WIDTH = 4, MOST_ROWS = 3 };
 #endif
 
 enum {
