@@ -267,6 +267,8 @@ static bool begin(run *r) {
     r->state = (hz_train_state){.seed = (uint64_t)r->s->seed};
     r->t = hz_tape_new(&(hz_tape_opts){.threads = (int)r->s->threads});
     if (!r->t) return hz_fail(&r->err, HZ_ENOMEM, "out of memory");
+    const char *const paths[] = {r->s->out, r->s->curve, r->s->checkpoint};
+    if (!options_can_write(paths, sizeof paths / sizeof paths[0], &r->err)) return false;
     if (!choose_model(r) || !make_network(r) || !restore(r)) return false;
     if (r->s->steps == 0) return true; /* no text is needed */
     if (!open_text(r)) return false;

@@ -78,7 +78,8 @@ typedef struct run {
     hz_parallel *parallel;
     bool stop; /* some process was interrupted */
     hz_progress bar;
-    hz_note note[3]; /* what bar sums up, for the checkpoint */
+    double batch;    /* --batch, or that of the run which is resumed */
+    hz_note note[4]; /* it, and what bar sums up, for the checkpoint */
     hz_train_log *log;
     hz_error err;
 } run;
@@ -146,7 +147,11 @@ static bool make_network(run *r) {
 /* From the checkpoint, if that is wanted and there is one. */
 static bool resume(run *r) {
     if (!r->s->resume || (access(r->s->checkpoint, F_OK) && errno == ENOENT)) return true;
-    return hz_checkpoint_load(r->s->checkpoint, &r->state, &r->err);
+    if (!hz_checkpoint_load(r->s->checkpoint, &r->state, &r->err)) return false;
+    if (r->batch == (double)r->s->batch && r->state.seed == (uint64_t)r->s->seed) return true;
+    return hz_fail(&r->err, HZ_EINVAL,
+                   "%.200s is of a run with --batch %g --seed %llu, not --batch %ld --seed %ld",
+                   r->s->checkpoint, r->batch, (unsigned long long)r->state.seed, r->s->batch, r->s->seed);
 }
 
 /* The means of an epoch in whose middle the run was interrupted go on, too. */
@@ -154,8 +159,9 @@ static void keep_sums(run *r, hz_progress_sums *sums) {
     r->note[0] = (hz_note){.name = "loss", .number = &sums->loss};
     r->note[1] = (hz_note){.name = "right", .number = &sums->right};
     r->note[2] = (hz_note){.name = "samples", .number = &sums->samples};
+    r->note[3] = (hz_note){.name = "batch", .number = &r->batch};
     r->state.notes = r->note;
-    r->state.n_notes = 3;
+    r->state.n_notes = 4;
 }
 
 /* The log goes on after what a checkpoint holds. */
@@ -167,13 +173,19 @@ static bool open_log(run *r, hz_train_point *last) {
     return r->log;
 }
 
+static bool can_write(run *r) {
+    const char *const paths[] = {r->s->out, r->s->curve, r->s->checkpoint};
+    return !leads(r) || options_can_write(paths, sizeof paths / sizeof paths[0], &r->err);
+}
+
 static bool begin(run *r) {
     hz_progress_sums sums = {.loss = 0};
     hz_train_point last = {.step = 0};
     r->arch = hz_arch_named(r->c->arch);
+    r->batch = (double)r->s->batch;
     r->t = hz_tape_new(&(hz_tape_opts){.threads = (int)r->s->threads, .winograd = true});
     if (!r->t) return hz_fail(&r->err, HZ_ENOMEM, "out of memory");
-    if (!open_data(r) || !make_loaders(r) || !make_network(r)) return false;
+    if (!can_write(r) || !open_data(r) || !make_loaders(r) || !make_network(r)) return false;
     keep_sums(r, &sums);
     if (!resume(r) || !hz_parallel_agree(r->parallel, &r->err)) return false;
     keep_sums(r, &r->bar.sums);
@@ -315,8 +327,9 @@ static bool finish_run(run *r, const hz_train_point *last) {
 }
 
 static bool run_all(run *r) {
-    hz_train_point last = {.test_accuracy = NAN};
     if (!begin(r)) return false;
+    hz_train_point last = hz_progress_point(&r->bar);
+    if (r->state.epoch >= r->s->epochs && !evaluate(r, &last)) return false; /* the resumed run had ended */
     while (r->state.epoch < r->s->epochs && !r->stop) {
         if (!train(r)) return false;
         if (!r->stop && !finish_epoch(r, &last)) return false;

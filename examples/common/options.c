@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tensor/file.h"
+
 void options_print(const option *options, int n) {
     for (int k = 0; k < n; k++)
         printf("  %-13s %-5s %s\n", options[k].name, options[k].value ? options[k].value : "",
@@ -57,4 +59,13 @@ const char *options_path(const char *folder, const char *set, const char *name, 
     else
         snprintf(path, room, "%s/.cache/hzero/%s/%s", home ? home : "", set, name);
     return path;
+}
+
+bool options_can_write(const char *const *path, int n, hz_error *err) {
+    for (int k = 0; k < n; k++) {
+        hz_file_out *out = path[k] ? hz_file_create(path[k], NULL, err) : NULL;
+        if (path[k] && !out) return false;
+        hz_file_discard(out);
+    }
+    return true;
 }

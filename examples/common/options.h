@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "tensor/error.h"
+
 typedef enum option_kind {
     OPTION_TEXT,   /* const char *, not empty */
     OPTION_COUNT,  /* long, from 1 */
@@ -29,5 +31,8 @@ bool options_read(const char *program, const option *options, int n, int argc, c
 
 /* FOLDER/name in `room` bytes of path; folder NULL: that of `set` in the cache (examples/fetch.sh). Returns path. */
 const char *options_path(const char *folder, const char *set, const char *name, char *path, size_t room);
+
+/* Whether a file can be made at each of n paths (NULL: none is wanted): better known before a long run than after it. */
+bool options_can_write(const char *const *path, int n, hz_error *err);
 
 #endif

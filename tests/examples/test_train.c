@@ -63,6 +63,34 @@ Test(train, a_cache_folder_set_to_nothing_is_not_set) {
     cr_expect(o->status == 1 && strstr(o->err, "/nowhere/.cache/hzero/mnist"), "%s", o->err);
 }
 
+Test(train, what_cannot_be_written_is_told_before_the_training) {
+    const char *const option[] = {"--out", "--checkpoint", "--log l --curve"};
+    for (int k = 0; k < 3; k++) {
+        char line[128];
+        snprintf(line, sizeof line, "--data . --batch 20 --epochs 1 %s nowhere/x", option[k]);
+        const outcome *o = run("mnist", line);
+        cr_expect(o->status == 1 && strstr(o->err, "nowhere/x: cannot create") && !strstr(o->err, "epoch"),
+                  "%s", o->err);
+    }
+}
+
+Test(train, a_run_that_had_ended_is_measured_when_it_is_resumed) {
+    const char *line = "--data . --batch 20 --epochs 8 --checkpoint c --resume";
+    for (int k = 0; k < 2; k++) {
+        const outcome *o = run("mnist", line);
+        cr_expect(o->status == 0 && strstr(o->out, "test accuracy 100.00 % of 100 after 8"), "%s%s", o->out,
+                  o->err);
+    }
+}
+
+Test(train, a_run_is_resumed_with_its_own_batch_and_seed) {
+    cr_assert_eq(run("mnist", "--data . --batch 20 --epochs 1 --checkpoint c")->status, 0);
+    const outcome *o = run("mnist", "--data . --batch 10 --epochs 2 --checkpoint c --resume");
+    cr_expect(o->status == 1 && strstr(o->err, "--batch 20 --seed 1, not --batch 10"), "%s", o->err);
+    o = run("mnist", "--data . --batch 20 --seed 3 --epochs 2 --checkpoint c --resume");
+    cr_expect(o->status == 1 && strstr(o->err, "not --batch 20 --seed 3"), "%s", o->err);
+}
+
 /* ---- stopping it ---- */
 
 enum { EPOCHS = 3 };
