@@ -79,8 +79,8 @@ static bool is_color_count(int64_t channels) {
     return channels == 1 || channels == 3;
 }
 
-/* One input of pictures, (N, 3, size, size) or (N, size, size, 3), or of gray ones with 1 in place of 3; extents left open
- * are the caller's. */
+/* One input of pictures, (N, 3, H, W) or (N, H, W, 3), or of gray ones with 1 in place of 3; extents left open are the
+ * caller's, and as many as the other if that one is not. */
 static bool check_input(hz_model *m, const char *path, hz_error *err) {
     const hz_onnx *net = m->onnx;
     int64_t dim[HZ_MAX_RANK];
@@ -91,12 +91,13 @@ static bool check_input(hz_model *m, const char *path, hz_error *err) {
     if (!hz_onnx_input_shape(net, 0, &rank, dim)) return true;
     m->channels_last = rank == 4 && is_color_count(dim[3]) && !is_color_count(dim[1]);
     const int channels = m->channels_last ? 3 : 1, rows = m->channels_last ? 1 : 2;
-    if (rank != 4 || (!is_color_count(dim[channels]) && dim[channels] >= 0) || dim[rows] != dim[rows + 1])
-        return hz_fail(err, HZ_ESHAPE,
-                       "%s: input \"%s\" %s is not (N, 3, size, size), nor (N, 1, size, size)",
+    if (rank != 4 || (!is_color_count(dim[channels]) && dim[channels] >= 0))
+        return hz_fail(err, HZ_ESHAPE, "%s: input \"%s\" %s is not (N, 3, H, W), nor (N, 1, H, W)",
                        hz_label(path).s, hz_label(hz_onnx_input_name(net, 0)).s, hz_dims_str(rank, dim).s);
     if (dim[channels] > 0) m->preprocess.channels = dim[channels];
-    if (dim[rows] > 0) m->preprocess.size = dim[rows];
+    const int64_t height = dim[rows] > 0 ? dim[rows] : dim[rows + 1];
+    if (height > 0) m->preprocess.size = height;
+    if (dim[rows + 1] > 0) m->preprocess.width = dim[rows + 1];
     return true;
 }
 

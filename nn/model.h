@@ -57,8 +57,7 @@ typedef struct hz_model {
 /* spec is "ARCH:PATH", PATH as for hz_weights_open, or the path of an .onnx file. "ARCH" alone takes the weights that come
  * with the library, and NULL stands for "allconv", which has them. An unknown ARCH is HZ_ENOTFOUND and
  * lists the known ones. That the weights are those of the network shows when it is recorded. An ONNX model must have one
- * input (N, 3, size, size), or (N, size, size, 3) as TensorFlow's have, or with 1 in place of 3 for gray pictures, fixed or
- * open; of its preprocessing only size and channels are known: range 255, RGB and no mean are for the caller to correct. */
+ * input (N, 3, H, W), or (N, H, W, 3) as TensorFlow's have, or with 1 in place of 3 for gray pictures, fixed or open; of its preprocessing only size and channels are known: range 255, RGB and no mean are for the caller to correct. */
 bool hz_model_open(const char *spec, const hz_allocator *alloc, hz_model *model, hz_error *err);
 void hz_model_close(hz_model *model); /* one that failed to open is legal */
 

@@ -17,6 +17,7 @@ enum { COLORS = 3, MAX_SIZE = 16384 };
 hz_preprocess hz_preprocess_complete(const hz_preprocess *p) {
     hz_preprocess full = *p;
     if (full.resize == 0) full.resize = full.size;
+    if (full.width == 0) full.width = full.size;
     if (full.range == 0) full.range = 255;
     if (full.channels == 0) full.channels = COLORS;
     for (int c = 0; c < COLORS; c++)
@@ -28,6 +29,8 @@ bool hz_preprocess_check(const hz_preprocess *p, hz_error *err) {
     int64_t resize = hz_preprocess_complete(p).resize;
     if (p->size < 1 || p->size > MAX_SIZE)
         return hz_fail(err, HZ_EINVAL, "input size %" PRId64 " is not between 1 and %d", p->size, MAX_SIZE);
+    if (p->width < 0 || p->width > MAX_SIZE)
+        return hz_fail(err, HZ_EINVAL, "input width %" PRId64 " is not between 1 and %d", p->width, MAX_SIZE);
     if (resize < p->size || resize > MAX_SIZE)
         return hz_fail(err, HZ_EINVAL, "resize %" PRId64 " is not between the input size %" PRId64 " and %d",
                        resize, p->size, MAX_SIZE);
@@ -44,10 +47,17 @@ bool hz_preprocess_check(const hz_preprocess *p, hz_error *err) {
 
 /* ---- resize and crop ---- */
 
-/* in pixels become in·resize/shorter, of which the middle size are wanted. */
-static hz__resample_axis fit_axis(const hz_preprocess *p, int64_t in, int64_t shorter) {
-    int64_t resize = hz_preprocess_complete(p).resize, out = (2 * in * resize + shorter) / (2 * shorter);
-    return (hz__resample_axis){.in = in, .out = out, .first = (out - p->size) / 2, .count = p->size};
+/* An axis of a picture, and what the network wants of it. */
+typedef struct side {
+    int64_t in, wanted;
+} side;
+
+/* The axis becomes resize/size·short.wanted/short.in times as long; the middle of it is wanted. */
+static hz__resample_axis fit_axis(const hz_preprocess *p, side axis, side shorter) {
+    const int64_t over = shorter.wanted * p->resize, under = shorter.in * p->size;
+    const int64_t out = (2 * axis.in * over + under) / (2 * under);
+    return (hz__resample_axis){
+        .in = axis.in, .out = out, .first = (out - axis.wanted) / 2, .count = axis.wanted};
 }
 
 static bool is_picture(const hz_tensor *t) {
@@ -63,21 +73,28 @@ static void copy_pixels(const hz_tensor *from, const hz_tensor *to) {
                 *y++ = ((const uint8_t *)from->data)[hz_offset(from, (const int64_t[]){i, j, c})];
 }
 
+static bool no_memory(const hz_preprocess *full, const char *what, hz_error *err) {
+    return hz_fail(err, HZ_ENOMEM, "no memory for %s of %" PRId64 " × %" PRId64 " pixels", what, full->size,
+                   full->width);
+}
+
 bool hz_preprocess_fit(const hz_preprocess *p, const hz_tensor *picture, const hz_allocator *alloc,
                        hz_tensor *fitted, hz_error *err) {
     if (!hz_preprocess_check(p, err)) return false;
     if (!is_picture(picture))
         return hz_fail(err, HZ_ESHAPE, "a picture is u8 (H, W, 3), not %s %s", hz_dtype_name(picture->dtype),
                        hz_shape_str(picture).s);
-    int64_t h = picture->dim[0], w = picture->dim[1], shorter = h < w ? h : w;
-    void *data = hz_alloc(alloc, (size_t)(p->size * p->size * COLORS));
-    if (!data) return hz_fail(err, HZ_ENOMEM, "no memory for a picture of %" PRId64 "² pixels", p->size);
-    *fitted = hz_tensor_of(data, HZ_U8, HZ_DIMS(p->size, p->size, COLORS));
-    if (h == p->size && w == p->size) {
+    const hz_preprocess full = hz_preprocess_complete(p);
+    const side h = {picture->dim[0], full.size}, w = {picture->dim[1], full.width};
+    const side shorter = h.in * w.wanted <= w.in * h.wanted ? h : w; /* has less to spare */
+    void *data = hz_alloc(alloc, (size_t)(full.size * full.width * COLORS));
+    if (!data) return no_memory(&full, "a picture", err);
+    *fitted = hz_tensor_of(data, HZ_U8, HZ_DIMS(full.size, full.width, COLORS));
+    if (h.in == h.wanted && w.in == w.wanted) {
         copy_pixels(picture, fitted);
         return true;
     }
-    if (hz__resample(picture, fit_axis(p, h, shorter), fit_axis(p, w, shorter), alloc, fitted, err))
+    if (hz__resample(picture, fit_axis(&full, h, shorter), fit_axis(&full, w, shorter), alloc, fitted, err))
         return true;
     hz_free(alloc, data);
     return false;
@@ -147,15 +164,15 @@ static void make_gray(const hz_tensor *picture) {
 
 static bool fit_picture(const hz_preprocess *p, const hz_tensor *picture, const hz_allocator *alloc,
                         hz_tensor *input, hz_error *err) {
+    const hz_preprocess full = hz_preprocess_complete(p);
     hz_tensor fitted;
     if (!hz_preprocess_fit(p, picture, alloc, &fitted, err)) return false;
     hz_tensor batch = as_batch(&fitted);
-    batch.dim[1] = hz_preprocess_complete(p).channels;
+    batch.dim[1] = full.channels;
     if (batch.dim[1] == 1) make_gray(&fitted);
     void *data = hz_alloc(alloc, hz_nbytes(&batch) * sizeof(float));
     *input = hz_tensor_of(data, HZ_F32, 4, batch.dim);
-    bool ok = data ? hz_preprocess_normalize(p, &batch, input, err)
-                   : hz_fail(err, HZ_ENOMEM, "no memory for an input of %" PRId64 "² pixels", p->size);
+    bool ok = data ? hz_preprocess_normalize(p, &batch, input, err) : no_memory(&full, "an input", err);
     if (!ok) hz_free(alloc, data);
     hz_free(alloc, fitted.data);
     return ok;
@@ -164,7 +181,8 @@ static bool fit_picture(const hz_preprocess *p, const hz_tensor *picture, const 
 /* The array of a .npy file, if it is an input, with its batch axis. */
 static bool load_input(const hz_preprocess *p, const char *path, const hz_allocator *alloc, hz_tensor *input,
                        hz_error *err) {
-    const int64_t dim[] = {1, hz_preprocess_complete(p).channels, p->size, p->size};
+    const hz_preprocess full = hz_preprocess_complete(p);
+    const int64_t dim[] = {1, full.channels, full.size, full.width};
     hz_tensor array, batch;
     if (!hz_npy_load(path, alloc, &array, err)) return false;
     bool fits = array.dtype == HZ_F32 && (array.rank == 4 || array.rank == 3) &&

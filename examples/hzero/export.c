@@ -12,7 +12,7 @@ enum { EXAMPLES = 2 /* of a batch that shows what follows its size */ };
 /* Record the network on a batch of black pictures: only shapes matter. */
 static bool record(session *s) {
     const hz_preprocess *p = &s->model.preprocess;
-    s->image = hz_tensor_of(NULL, HZ_F32, HZ_DIMS(EXAMPLES, p->channels, p->size, p->size));
+    s->image = hz_tensor_of(NULL, HZ_F32, HZ_DIMS(EXAMPLES, p->channels, p->size, p->width));
     s->image.data = calloc((size_t)hz_numel(&s->image), sizeof(float));
     if (!s->image.data) return hz_fail(&s->err, HZ_ENOMEM, "out of memory");
     s->x = hz_name(hz_input(s->t, &s->image), "pixels");

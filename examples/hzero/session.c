@@ -9,7 +9,7 @@
 #include <string.h>
 
 static void override_preprocessing(hz_preprocess *p, const options *o) {
-    if (o->size) p->size = p->resize = o->size;
+    if (o->size) p->size = p->width = p->resize = o->size;
     if (o->range != 0) p->range = o->range;
     if (o->order) p->order = strcmp(o->order, "bgr") ? HZ_RGB : HZ_BGR;
     if (o->has_mean) memcpy(p->mean, o->mean, sizeof p->mean);
@@ -28,7 +28,7 @@ bool session_open(session *s, const char *who, const options *o) {
 
 static bool zeros(session *s) {
     const hz_preprocess *p = &s->model.preprocess;
-    s->image = hz_tensor_of(NULL, HZ_F32, HZ_DIMS(1, p->channels, p->size, p->size));
+    s->image = hz_tensor_of(NULL, HZ_F32, HZ_DIMS(1, p->channels, p->size, p->width));
     s->image.data = calloc((size_t)hz_numel(&s->image), sizeof(float));
     return s->image.data || hz_fail(&s->err, HZ_ENOMEM, "out of memory");
 }

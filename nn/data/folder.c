@@ -189,7 +189,7 @@ static bool read_picture(const hz_data *data, int64_t k, const hz_tensor *exampl
 
 /* The extents of the examples: those asked for, or those of the first picture. */
 static bool settle_size(hz_data *data, const source *s, int64_t n, hz_error *err) {
-    hz_tensor first = {.dim = {s->fit.size, s->fit.size}};
+    hz_tensor first = {.dim = {s->fit.size, hz_preprocess_complete(&s->fit).width}};
     if (s->fit.size == 0) {
         if (!hz_image_load(s->paths[0], CHANNELS, &data->alloc, &first, err)) return false;
         hz_free(&data->alloc, first.data);

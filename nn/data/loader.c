@@ -282,14 +282,14 @@ static bool check_counts(const hz_loader_opts *o, int64_t examples, hz_error *er
 
 static bool check_pictures(const hz_loader_opts *o, const hz_tensor *x, hz_error *err) {
     const hz_augment *a = &o->augment;
-    hz_preprocess p = o->preprocess;
-    int64_t h = x->dim[2], w = x->dim[3], size = p.size;
-    p.size = p.resize = 1; /* of which nothing is asked */
+    hz_preprocess p = hz_preprocess_complete(&o->preprocess);
+    int64_t h = x->dim[2], w = x->dim[3], size = p.size, width = p.width;
+    p.size = p.width = p.resize = 1; /* of which nothing is asked */
     if (!hz_preprocess_check(&p, err)) return false;
-    if (size != 0 && (h != size || w != size))
+    if (size != 0 && (h != size || w != width))
         return hz_fail(err, HZ_ESHAPE,
                        "pictures of %" PRId64 " × %" PRId64 " where %" PRId64 " × %" PRId64 " are expected",
-                       h, w, size, size);
+                       h, w, size, width);
     if (x->dim[1] < 1 || x->dim[1] > 3 || h < 1 || w < 1)
         return hz_fail(err, HZ_ESHAPE, "pictures have 1 to 3 channels and some pixels, not %s",
                        hz_shape_str(x).s);

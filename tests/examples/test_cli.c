@@ -387,10 +387,10 @@ Test(cli, occlusion_covers_a_part_of_the_picture_at_every_position) {
     json_decref(j);
 }
 
-/* y = mean(f(x)·scale·scale) of pixels (1, 3, 8, 8), as ONNX; skips where the library was built without it. */
-static void write_onnx(const char *name, hz_var (*f)(hz_var), double scale, int64_t channels) {
-    static float pixels[3 * 8 * 8];
-    const hz_tensor image = hz_tensor_of(pixels, HZ_F32, HZ_DIMS(1, channels, 8, 8));
+/* y = mean(f(x)·scale·scale) of pixels (1, channels, 8, width), as ONNX; skips where the library was built without it. */
+static void write_onnx(const char *name, hz_var (*f)(hz_var), double scale, int64_t channels, int64_t width) {
+    static float pixels[3 * 8 * 16];
+    const hz_tensor image = hz_tensor_of(pixels, HZ_F32, HZ_DIMS(1, channels, 8, width));
     hz_error err = {.code = HZ_OK};
     hz_tape *t = hz_tape_new(NULL);
     hz_var x = hz_name(hz_input(t, &image), "pixels"), by = hz_full(t, HZ_F32, HZ_DIMS(1, 1, 1, 1), scale);
@@ -406,7 +406,7 @@ static void write_onnx(const char *name, hz_var (*f)(hz_var), double scale, int6
 #define TINY "--size 8 --image tiny.npy --unit 'y[0]' "
 
 Test(cli, without_a_relu_the_default_rules_change_nothing_and_say_so) {
-    write_onnx("smooth.onnx", hz_sigmoid, 1, 3);
+    write_onnx("smooth.onnx", hz_sigmoid, 1, 3, 8);
     const outcome *o = hzero("influence --model smooth.onnx " TINY "--save maps");
     cr_expect(o->status == 0 && strstr(o->out, "guided: the network has no relu"), "%s%s", o->out, o->err);
     cr_expect(exists("maps/y[0].deconvnet.npy"));
@@ -420,13 +420,13 @@ static hz_var on_by_a_hair(hz_var x) {
 }
 
 Test(cli, influence_is_not_decided_by_rounding) {
-    write_onnx("hair.onnx", on_by_a_hair, 1, 3);
+    write_onnx("hair.onnx", on_by_a_hair, 1, 3, 8);
     const outcome *o = hzero("influence --model hair.onnx " TINY "--rule gradient --save maps");
     cr_assert(o->status == 0 && strstr(o->out, "largest |g| 0.015625 "), "%s%s", o->out, o->err);
 }
 
 Test(cli, a_gray_onnx_model_takes_gray_pictures) {
-    write_onnx("gray.onnx", hz_relu, 1, 1);
+    write_onnx("gray.onnx", hz_relu, 1, 1, 8);
     const outcome *o = hzero("influence --model gray.onnx " TINY "--rule guided --out sheet.png");
     cr_expect(o->status == 0 && strstr(o->out, "largest |g| 0.015625 ") && exists("sheet.png"), "%s%s",
               o->out, o->err);
@@ -434,8 +434,27 @@ Test(cli, a_gray_onnx_model_takes_gray_pictures) {
     cr_expect(o->status == 0, "%s", o->err);
 }
 
+Test(cli, an_onnx_model_may_take_pictures_that_are_not_square) {
+    write_onnx("wide.onnx", hz_relu, 1, 3, 16);
+    const outcome *o =
+        hzero("influence --model wide.onnx --image picture.png --unit 'y[0]' --out sheet.png --save maps");
+    cr_expect(o->status == 0 && strstr(o->out, "largest |g| 0.0078125 ") && exists("sheet.png"), "%s%s",
+              o->out, o->err);
+    hz_tensor map;
+    cr_assert(hz_npy_load(in_folder("maps/y[0].guided.npy"), NULL, &map, NULL));
+    cr_expect(map.dim[map.rank - 2] == 8 && map.dim[map.rank - 1] == 16);
+    hz_free(NULL, map.data);
+    o = hzero("occlusion --model wide.onnx --image picture.png --unit 'y[0]' --window 4 --stride 4 --out "
+              "sheet.png");
+    cr_expect(o->status == 0, "%s", o->err);
+    o = hzero("units --model wide.onnx");
+    cr_expect(o->status == 0, "%s", o->err);
+    o = hzero("influence --model wide.onnx --image tiny.npy --unit 'y[0]' --size 8");
+    cr_expect(o->status == 1 && strstr(o->err, "[1,3,8,16]"), "%s", o->err);
+}
+
 Test(cli, a_gradient_that_overflows_is_an_error) {
-    write_onnx("steep.onnx", hz_relu, 1e30, 3);
+    write_onnx("steep.onnx", hz_relu, 1e30, 3, 8);
     const outcome *o = hzero("influence --model steep.onnx " TINY "--json --out sheet.png --save maps");
     cr_expect(o->status == 1 && strstr(o->err, "infinity") && !*o->out, "%s%s", o->out, o->err);
     cr_expect(!exists("sheet.png") && !exists("maps"));

@@ -203,7 +203,7 @@ Test(onnx, opens_as_a_model_whose_scores_are_before_softmax) {
     m = picture_model(4);
     model_write(&m, s.path);
     cr_assert_not(hz_model_open(s.path, NULL, &model, &err));
-    assert_says(&err, "is not (N, 3, size, size)");
+    assert_says(&err, "is not (N, 3, H, W)");
     unlink(s.path);
 }
 

@@ -74,6 +74,31 @@ Test(preprocess, shrinking_is_that_of_pillow) {
     hz_free(NULL, fitted.data);
 }
 
+/* The rows of shrinking_is_that_of_pillow: their ten columns become five, of which one or three are in the middle. */
+Test(preprocess, an_input_need_not_be_square) {
+    static const uint8_t in[] = {0, 255, 10, 200, 90, 30, 250, 5, 128, 64};
+    static const uint8_t expected[] = {111, 125, 98, 119, 80};
+    uint8_t bytes[4 * 10 * 3];
+    const hz_tensor picture = hz_tensor_of(bytes, HZ_U8, HZ_DIMS(4, 10, 3));
+    hz_error err = {0};
+    for (int k = 0; k < 4 * 10 * 3; k++) bytes[k] = in[k / 3 % 10];
+    for (int64_t width = 1; width <= 5; width += 2) {
+        hz_tensor fitted;
+        const hz_preprocess p = {.size = 2, .width = width};
+        cr_assert(hz_preprocess_fit(&p, &picture, NULL, &fitted, &err), "%s", err.text);
+        cr_assert(fitted.dim[0] == 2 && fitted.dim[1] == width);
+        for (int64_t x = 0; x < width; x++)
+            cr_assert_eq(hz_get(&fitted, (const int64_t[]){1, x, 0}), expected[(5 - width) / 2 + x]);
+        hz_free(NULL, fitted.data);
+    }
+    hz_tensor wide;
+    cr_assert(hz_preprocess_fit(&(hz_preprocess){.size = 1, .width = 10}, &picture, NULL, &wide, &err));
+    for (int64_t x = 0; x < 10; x++) cr_assert_eq(hz_get(&wide, (const int64_t[]){0, x, 0}), in[x]);
+    hz_free(NULL, wide.data);
+    cr_assert_not(hz_preprocess_check(&(hz_preprocess){.size = 1, .width = -1}, &err));
+    cr_assert(strstr(err.text, "width -1"), "%s", err.text);
+}
+
 Test(preprocess, the_cat_becomes_the_published_input_of_squeezenet) {
     hz_tensor photo, published, fitted;
     hz_error err = {0};
