@@ -21,6 +21,11 @@ static const hz_grad_opts default_opts;
 
 static bool check_cotangent(hz__sweep *s, const hz_node *n, int i, hz_var dx) {
     const hz_tensor *x = hz_in(n, i), *got = hz_value(dx);
+    if (dx.tape != s->t) {
+        hz_tape_fail(s->t, HZ_EINVAL, "vjp of %s returned a variable of another tape for input %d",
+                     hz_node_str(n).s, i);
+        return false;
+    }
     if (got->dtype != x->dtype || !hz_same_shape(got, x)) {
         hz_tape_fail(s->t, HZ_ESHAPE, "vjp of %s returned %s %s for input %d, which is %s %s",
                      hz_node_str(n).s, hz_dtype_name(got->dtype), hz_shape_str(got).s, i,

@@ -19,7 +19,8 @@ extern "C" {
 
 /* A vjp that replaces an op's own one during one gradient call. A node is matched if every criterion that is
  * given holds; the first rule of the list that matches wins. A rule that matches no node of the whole tape is an
- * error (a misspelt glob); matching none on the way from y to x is not, and shows in the report.
+ * error (a misspelt glob); matching none on the way from y to x is not, nor being left none by those before it, and shows in
+ * the report.
  *
  * The vjp is called on the crop of the node that can be non-zero (see support.h). One that looks beyond the
  * elements it is given, say by dividing by the mean of dy, sets `whole`. */

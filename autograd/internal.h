@@ -73,7 +73,10 @@ const hz_node *hz__search_inside(hz_tape *t, hz__node_fn is, const void *ctx);
 
 /* ---- rules.c ---- */
 
-/* The first rule of the list that is for n, or −1. */
+/* Whether every criterion of the rule holds for n. */
+bool hz__rule_fits(const hz_rule *rule, const hz_node *n);
+
+/* The first rule of the list that fits n, or −1. */
 int hz__rule_for(const hz_rules *rules, const hz_node *n);
 
 /* ---- support.c ---- */

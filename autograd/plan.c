@@ -66,7 +66,7 @@ static const char *label_of(const hz_rule *rule) {
 
 static bool matches_somewhere(hz_tape *t, const hz_rules *rules, int k) {
     for (uint32_t id = 1; id < t->size; id++)
-        if (hz__rule_for(rules, hz__node(t, id)) == k) return true;
+        if (hz__rule_fits(&rules->rule[k], hz__node(t, id))) return true;
     return false;
 }
 
@@ -81,8 +81,9 @@ static bool check_vjps(hz_tape *t, const hz_rules *rules) {
 
 static bool fail_unmatched(hz_tape *t, const hz_rules *rules, int k) {
     const hz_rule *rule = &rules->rule[k];
-    hz_tape_fail(t, HZ_ENOTFOUND, "hz_grad: rule %d (%s, op %s, name \"%s\") matches no node", k,
-                 label_of(rule), rule->op ? rule->op->name : "any", rule->name ? rule->name : "*");
+    hz_tape_fail(t, HZ_ENOTFOUND, "hz_grad: rule %d (%s, op %s, name \"%s\"%s) matches no node", k,
+                 label_of(rule), rule->op ? rule->op->name : "any", rule->name ? rule->name : "*",
+                 rule->match ? ", its predicate" : "");
     return false;
 }
 
@@ -104,20 +105,13 @@ static bool check_rules(hz__sweep *s) {
     return true;
 }
 
-typedef struct rule_number {
-    const hz_rules *rules;
-    int k;
-} rule_number;
-
-static bool has_rule(const hz_node *n, const void *ctx) {
-    const rule_number *r = ctx;
-    return hz__rule_for(r->rules, n) == r->k;
+static bool fits(const hz_node *n, const void *rule) {
+    return hz__rule_fits(rule, n);
 }
 
 bool hz__check_inside(hz__sweep *s) {
     for (int k = 0; s->rule && k < s->opts->rules->n; k++) {
-        const rule_number rule = {s->opts->rules, k};
-        if (s->shared->met[k] || hz__search_inside(s->t, has_rule, &rule)) continue;
+        if (s->shared->met[k] || hz__search_inside(s->t, fits, &s->opts->rules->rule[k])) continue;
         return s->t->error.code ? false : fail_unmatched(s->t, s->opts->rules, k);
     }
     return true;

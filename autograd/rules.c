@@ -59,15 +59,16 @@ static bool name_matches(const char *pattern, const hz_node *n) {
 }
 
 /* A node that the sweep expands is met by name of its op alone: a rule is for the ops inside. */
-static bool applies(const hz_rule *rule, const hz_node *n) {
+bool hz__rule_fits(const hz_rule *rule, const hz_node *n) {
+    if (n->n_in == 0) return false;
     if (rule->op ? rule->op != n->op : n->op->expand != NULL) return false;
     if (rule->name && !name_matches(rule->name, n)) return false;
     return !rule->match || rule->match(n, rule->ctx);
 }
 
 int hz__rule_for(const hz_rules *rules, const hz_node *n) {
-    if (!rules || n->n_in == 0) return -1;
+    if (!rules) return -1;
     for (int k = 0; k < rules->n; k++)
-        if (applies(&rules->rule[k], n)) return k;
+        if (hz__rule_fits(&rules->rule[k], n)) return k;
     return -1;
 }

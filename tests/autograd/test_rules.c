@@ -111,6 +111,31 @@ Test(rules, one_that_matches_only_elsewhere_is_not) {
     cr_assert_eq(report.rule[0].matched, 0);
 }
 
+Test(rules, one_that_is_left_nothing_by_those_before_it_is_not) {
+    hz_grad_report report;
+    const hz_rules *rules =
+        HZ_RULES({.name = "*relu*", .vjp = pass_all}, {.op = &hz_op_relu, .vjp = pass_all});
+    hz_var dx;
+    cr_assert(hz_grad(&y, 1, &x, 1, &(hz_grad_opts){.rules = rules, .report = &report}, &dx));
+    expect_values(dx, 1, 1, 1);
+    cr_expect_eq(report.rule[0].matched, 2);
+    cr_expect_eq(report.rule[1].matched, 0);
+}
+
+static hz_var from_another_tape(const hz_node *n, int i, hz_var dy) {
+    (void)i, (void)dy;
+    return *(const hz_var *)n->rule->ctx;
+}
+
+Test(rules, a_vjp_that_returns_a_variable_of_another_tape_is_refused) {
+    hz_tape *other = hz_tape_new(NULL);
+    const hz_var alike = hz_full(other, HZ_F64, HZ_DIMS(3), 1);
+    hz_grad1(y, x, HZ_RULES({.op = &hz_op_relu, .vjp = from_another_tape, .ctx = &alike}));
+    hz_error err = {.code = HZ_OK};
+    cr_expect(!hz_tape_ok(t, &err) && strstr(err.text, "another tape"), "%s", err.text);
+    hz_tape_free(other);
+}
+
 Test(rules, a_rule_without_a_vjp_is_refused) {
     cr_assert_not(hz_ok(hz_grad1(y, x, HZ_RULES({.op = &hz_op_relu}))));
 }
