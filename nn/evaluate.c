@@ -8,17 +8,17 @@
 #include "nn/loader.h"
 
 static bool check_data(const hz_model *model, const hz_data *data, hz_error *err) {
-    const hz_preprocess *p = &model->preprocess; /* complete */
+    const hz_preprocess p = hz_preprocess_complete(&model->preprocess);
     const hz_tensor *x = &data->x;
     if (x->rank != 4 || x->dtype != HZ_U8 || (x->dim[1] != 1 && x->dim[1] != 3))
         return hz_fail(err, HZ_ESHAPE, "examples %s %s are no pictures", hz_dtype_name(x->dtype),
                        hz_shape_str(x).s);
-    if (x->dim[2] != p->size || x->dim[3] != p->width)
+    if (x->dim[2] != p.size || x->dim[3] != p.width)
         return hz_fail(err, HZ_ESHAPE,
                        "pictures of %" PRId64 " × %" PRId64 " are no input of %s, which is %" PRId64
                        " × %" PRId64,
-                       x->dim[2], x->dim[3], model->arch->name, p->size, p->width);
-    if (p->channels == 1 && x->dim[1] != 1)
+                       x->dim[2], x->dim[3], model->arch->name, p.size, p.width);
+    if (p.channels == 1 && x->dim[1] != 1)
         return hz_fail(err, HZ_ESHAPE, "pictures of %" PRId64 " channels are no input of %s, which is gray",
                        x->dim[1], model->arch->name);
     return hz_data_check_classes(data, model->arch->classes, err) ||
