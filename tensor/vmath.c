@@ -99,17 +99,28 @@ static inline vec times_small_power_of_2(vec x, vec n) {
 
 /* VM(sin, u10) is sin_lanes: the C library's, lane by lane. */
 #define VM(function, accuracy) function##_lanes
-#define BY_LANES(function)                                        \
-    static inline vec function##_lanes(vec x) {                   \
-        for (int i = 0; i < LANES; i++) x[i] = function##f(x[i]); \
-        return x;                                                 \
-    }
-BY_LANES(expm1)
-BY_LANES(log)
-BY_LANES(log1p)
-BY_LANES(sin)
-BY_LANES(cos)
-BY_LANES(erf)
+static inline vec each_lane(real (*f)(real x), vec x) {
+    for (int i = 0; i < LANES; i++) x[i] = f(x[i]);
+    return x;
+}
+static inline vec expm1_lanes(vec x) {
+    return each_lane(expm1f, x);
+}
+static inline vec log_lanes(vec x) {
+    return each_lane(logf, x);
+}
+static inline vec log1p_lanes(vec x) {
+    return each_lane(log1pf, x);
+}
+static inline vec sin_lanes(vec x) {
+    return each_lane(sinf, x);
+}
+static inline vec cos_lanes(vec x) {
+    return each_lane(cosf, x);
+}
+static inline vec erf_lanes(vec x) {
+    return each_lane(erff, x);
+}
 static inline vec pow_lanes(vec x, vec y) {
     for (int i = 0; i < LANES; i++) x[i] = powf(x[i], y[i]);
     return x;
