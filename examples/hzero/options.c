@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "ops/ops.h"
 
@@ -168,6 +169,23 @@ static bool check_values(const command *c, const options *o) {
     return check_rules(c, &o->rule);
 }
 
+static bool is_same_file(const char *a, const char *b) {
+    struct stat x, y;
+    return !stat(a, &x) && !stat(b, &y) && S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* Nothing that is read is written over. Of a model ARCH:WEIGHTS it is the weights that are read. */
+static bool check_out(const command *c, const options *o) {
+    for (int k = 0; o->out && k < SPECS; k++) {
+        if (specs[k].kind != TEXT || specs[k].bit == OPT_OUT) continue;
+        const char *path = *(const char *const *)((const char *)o + specs[k].offset);
+        const char *weights = path ? strchr(path, ':') : NULL;
+        if ((path && is_same_file(o->out, path)) || (weights && is_same_file(o->out, weights + 1)))
+            return complain(c, "--out", "a file that is not read", o->out);
+    }
+    return true;
+}
+
 static bool check_needed(const command *c, unsigned given) {
     for (int k = 0; k < SPECS; k++)
         if (specs[k].bit & c->needs & ~given) {
@@ -214,7 +232,7 @@ bool options_parse(const command *c, int argc, char **argv, int first, options *
             return false;
         if (o->help) return true;
     }
-    return check_needed(c, given) && check_values(c, o);
+    return check_needed(c, given) && check_values(c, o) && check_out(c, o);
 }
 
 /* " [--top N]", or without brackets what is needed, on a line of its own where the last one is full. */

@@ -169,6 +169,15 @@ Test(cli, wrong_usage_exits_2_says_why_and_prints_nothing) {
     }
 }
 
+Test(cli, what_is_read_is_not_written_over) {
+    const outcome *o = hzero("influence --image picture.png --unit 'logits[0]' --out ./picture.png");
+    cr_expect(o->status == 2 && strstr(o->err, "--out wants a file that is not read"), "%s", o->err);
+    o = hzero("influence --image picture.png --unit 'logits[0]' --out sheet.png");
+    cr_expect(o->status == 0, "%s", o->err);
+    o = hzero("weights --model allconv:sheet.png --layer conv1.weight --out sheet.png");
+    cr_expect(o->status == 2 && strstr(o->err, "not read"), "%s", o->err);
+}
+
 Test(cli, what_fails_exits_1_names_the_cause_and_leaves_nothing_behind) {
     static const struct {
         const char *arguments, *says;
