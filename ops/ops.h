@@ -476,7 +476,8 @@ hz_var hz_smooth_l1(hz_var x, hz_var target, double beta, hz_reduce_loss how);
 
 /* "layer[c,y,x]", "layer[k]", "layer[c,argmax]", "layer[argmax]": the layer's name as on the tape, the index without
  * or with the batch axis (0). argmax is the strongest unit: of channel c, or of all; a layer (N, K) has no positions in
- * a channel, so that only the batch index may stand before its argmax. Returns a rank-0 variable. */
+ * a channel, so that only the batch index may stand before its argmax. A value of rank 0 is "name" alone, or "name[]".
+ * Returns a rank-0 variable. */
 hz_var hz_unit(hz_tape *t, const char *unit);
 
 /* What hz_unit found: the layer and the full index (of the layer's rank). False with the tape's error set. */

@@ -136,17 +136,27 @@ static void write_text(const char *name, const hz_tensor *layer, const int64_t *
     if (used < size) snprintf(text + used, size - used, "]");
 }
 
+/* A name alone, of a value of rank 0. */
+static bool read_scalar(hz_tape *t, const char *unit, hz_unit_info *info) {
+    const hz_var x = hz_lookup(t, unit);
+    if (!hz_ok(x) || hz_value(x)->rank > 0) return false;
+    *info = (hz_unit_info){.layer = x};
+    snprintf(info->text, sizeof info->text, "%s", unit);
+    return true;
+}
+
 /* ---- entry ---- */
 
 bool hz_unit_parse(hz_tape *t, const char *unit, hz_unit_info *info) {
     char name[sizeof info->text / 2];
     list l;
     if (!hz_tape_ok(t, NULL)) return false;
+    if (read_scalar(t, unit, info)) return true;
     if (!read_name(unit, name, sizeof name) || !read_list(strrchr(unit, '[') + 1, &l)) {
-        hz_tape_fail(
-            t, HZ_EINVAL,
-            "unit \"%.120s\" is not of the form layer[c,y,x], layer[k], layer[c,argmax] or layer[argmax]",
-            unit);
+        hz_tape_fail(t, HZ_EINVAL,
+                     "unit \"%.120s\" is not of the form layer[c,y,x], layer[k], layer[c,argmax] or "
+                     "layer[argmax], nor the name of a single number",
+                     unit);
         return false;
     }
     hz_var layer = hz_find(t, name);

@@ -85,8 +85,9 @@ static inline vec rest_of_square(vec a, vec square) { /* Dekker: of a = high + l
 static inline vec with_sign(vec magnitude, vec x) {
     return (vec)((ints)magnitude | ((ints)x & (ints)set(-0.0)));
 }
-static inline vec power_of_2(ints n) {
-    return (vec)((n + 127) * (1 << 23));
+static inline vec power_of_2(ints n) { /* of what NaN became, some number */
+    typedef uint32_t bits __attribute__((vector_size(sizeof n)));
+    return (vec)(((bits)n + 127) << 23);
 }
 static inline vec times_power_of_2(vec x, vec n) { /* in two steps: 2^n itself may not be a normal number */
     const ints all = __builtin_convertvector(n, ints), half = all >> 1;

@@ -46,6 +46,8 @@ Test(unit, finds_the_number_named) {
         {"vector[3]", "vector[3]", 2},
         {"vector[argmax]", "vector[2]", 3},
         {"loss[]", "loss[]", 7},
+        {"loss", "loss", 7},
+        {"relu:0[post]/x", "relu:0[post]/x", 8},
         {"relu:0[post]/x[]", "relu:0[post]/x[]", 8},
     };
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
