@@ -7,8 +7,8 @@ The networks are torchvision's, with random weights and batch norm statistics th
 exported with the outputs of some of its modules, chosen at random, beside its own; hidden units are chosen at random among
 these. PyTorch computes them in float64. Outputs must agree to 1e-4 and gradients to 1e-3 of the largest; where a unit stands within
 rounding of a ReLU's kink, f32 may fail that, as PyTorch's f32 does, and so may f64 if the exporter has rounded weights it folded.
-With --f64 ours are computed in f64, too, from an export without folding, and must agree to 1e-8. Exit status 77, which means
-skipped, where PyTorch or torchvision is missing.
+With --f64 ours are computed in f64, too, from an export without folding, and must agree to 1e-7, which leaves room for constants of
+the graph that the exporter has rounded (1/6, √2). Exit status 77, which means skipped, where PyTorch or torchvision is missing.
 
 SPDX-License-Identifier: MIT
 """
@@ -246,7 +246,7 @@ def check(a, name, opset, random, folder):
                 compared += 1
                 if not error <= worst:
                     worst, where = error, "%s[%s] %s" % (watched.names[k], ",".join(map(str, index)), rule)
-    good = outputs <= (1e-8 if a.f64 else 1e-4) and worst <= (1e-8 if a.f64 else 1e-3)
+    good = outputs <= (1e-7 if a.f64 else 1e-4) and worst <= (1e-7 if a.f64 else 1e-3)
     print("%-5s %-18s opset %d: output %.1e, %d gradients within %.1e (%s)"
           % ("ok" if good else "WRONG", name, opset, outputs, compared, worst, where), flush=True)
     return good
@@ -259,7 +259,7 @@ def main():
     parser.add_argument("--units", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-folding", action="store_true", help="export without folding constants and batch norm")
-    parser.add_argument("--f64", action="store_true", help="compute ours in f64, too, without folding, and agree to 1e-8")
+    parser.add_argument("--f64", action="store_true", help="compute ours in f64, too, without folding, and agree to 1e-7")
     parser.add_argument("network", nargs="*")
     a = parser.parse_args()
     random, bad, n = np.random.default_rng(a.seed), 0, 0
