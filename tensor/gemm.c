@@ -90,9 +90,9 @@ void hz__gemm_alike(hz_dtype dtype, int64_t m, int64_t n, int64_t k, hz__matrix 
         hz__gemm_block(dtype, m, n, k, 1, a, b, beta, c);
         return;
     }
+    /* Not by the path for small products: it cuts k by m and n, and has kernels for what is left over at a border. */
     rntm_t rntm = BLIS_RNTM_INITIALIZER;
-    bli_rntm_disable_l3_sup(
-        &rntm); /* which cuts k by m and n, and has kernels for what is left over at a border */
+    bli_rntm_disable_l3_sup(&rntm);
     call_blis(dtype, m, n, k, 1, a, b, beta, c, &rntm);
 }
 

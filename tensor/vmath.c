@@ -22,6 +22,8 @@
 #if !defined(HZ_KERNEL_C)
 #include <immintrin.h>
 #include <sleef.h>
+#elif defined(HZ_KERNEL_F32)
+#include "tensor/kernels/vector.h" /* vec, LANES, load, store */
 #endif
 
 /* Formulas of one family have one signature, whether they use all of it or not. */
@@ -44,17 +46,7 @@
 
 #if defined(HZ_KERNEL_C) && defined(HZ_KERNEL_F32)
 
-enum { LANES = 4 };
-typedef real vec __attribute__((vector_size(LANES * sizeof(real))));
-typedef int32_t ints __attribute__((vector_size(LANES * sizeof(real))));
-static inline vec load(const real *p) {
-    vec x;
-    memcpy(&x, p, sizeof x);
-    return x;
-}
-static inline void store(real *p, vec x) {
-    memcpy(p, &x, sizeof x);
-}
+typedef int32_t ints __attribute__((vector_size(sizeof(vec))));
 static inline vec set(double c) {
     return (vec){(real)c, (real)c, (real)c, (real)c};
 }
@@ -184,9 +176,6 @@ static inline bool all_within(vec x, double limit) {
 static inline vec fused(vec a, vec b, vec c) {
     return _mm256_fmadd_ps(a, b, c);
 }
-static inline vec rest_of_square(vec a, vec square) {
-    return fused(a, a, -square);
-}
 static inline vec with_sign(vec magnitude, vec x) {
     return _mm256_or_ps(magnitude, _mm256_and_ps(x, _mm256_set1_ps(-0.0F)));
 }
@@ -259,9 +248,6 @@ static inline bool all_within(vec x, double limit) {
 static inline vec fused(vec a, vec b, vec c) {
     return _mm512_fmadd_ps(a, b, c);
 }
-static inline vec rest_of_square(vec a, vec square) {
-    return fused(a, a, -square);
-}
 static inline vec with_sign(vec magnitude, vec x) {
     return _mm512_or_ps(magnitude, _mm512_and_ps(x, _mm512_set1_ps(-0.0F)));
 }
@@ -301,8 +287,14 @@ static inline bool all_within(vec x, double limit) {
 
 #endif
 
-/* VM(exp, u10) is Sleef_expf16_u10 or its like. */
 #if !defined(HZ_KERNEL_C)
+#if defined(HZ_KERNEL_F32)
+static inline vec rest_of_square(vec a, vec square) {
+    return fused(a, a, -square);
+}
+#endif
+
+/* VM(exp, u10) is Sleef_expf16_u10 or its like. */
 #define VM_JOIN_(function, suffix, accuracy) Sleef_##function##suffix##_##accuracy
 #define VM_JOIN(function, suffix, accuracy) VM_JOIN_(function, suffix, accuracy)
 #define VM(function, accuracy) VM_JOIN(function, VM_SUFFIX, accuracy)

@@ -24,7 +24,8 @@ typedef void hz__where_row(int64_t n, const uint8_t *where, const void *x, const
 /* Whether all n elements have a property. */
 typedef bool hz__test_row(int64_t n, const void *x);
 
-/* Copy so many bytes past the caches, in whole vectors. `to` is a multiple of HZ_ALIGN. */
+/* Copy so many bytes past the caches, in whole vectors. `to` is a multiple of HZ_ALIGN. The caller orders
+ * these stores before later ones (sfence). */
 typedef void hz__stream(int64_t bytes, const void *from, void *to);
 
 /* Arithmetic (elementwise_tmpl.c); NULL where vmath.c has the kernel. */
